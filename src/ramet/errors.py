@@ -1,0 +1,39 @@
+"""What can be wrong, by whose fault it is. Every message names both parties and the way out."""
+
+from __future__ import annotations
+
+
+class RametError(Exception):
+    """The root of everything that Ramet raises on purpose."""
+
+
+class ConfigError(RametError, ValueError):
+    """An argument cannot be used: the caller's fault, found before any work starts."""
+
+
+class SpaceError(ConfigError):
+    """A search space or a mutation is wrong: the caller's fault, found before any work starts."""
+
+
+class TrainableError(RametError):
+    """The training function cannot be run at all (it cannot be pickled, takes no config …): the caller's fault."""
+
+
+class ReportError(RametError, ValueError):
+    """A report is bad (no dict, a value of a wrong kind, the metric missing): that member's training function's fault."""
+
+
+class CheckpointError(RametError):
+    """A checkpoint is of a wrong kind, damaged, or not there any more."""
+
+
+class StrategyError(RametError):
+    """A strategy, or a function that a user gave to one, returned what cannot be used."""
+
+
+class RunError(RametError):
+    """A run's folder cannot be opened, read or written."""
+
+
+class MemberError(RametError):
+    """A member failed; the text is the traceback of its worker."""
