@@ -1,0 +1,1 @@
+"""Where segments run. Knows nothing of strategies, of the engine, or of the ledger; any executor is disposable."""

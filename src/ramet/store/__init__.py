@@ -1,0 +1,1 @@
+"""The durable side: the ledger and the checkpoints. Knows no other room."""

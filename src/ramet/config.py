@@ -1,0 +1,242 @@
+"""The arguments of a run, refused on construction where they cannot work."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ramet.callbacks import Callback
+from ramet.core.stopping import stop_rules
+from ramet.errors import ConfigError
+from ramet.strategy.base import Strategy
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """What is optimised, by which strategy, with how many members.
+
+    Args:
+        metric: name of the reported score; ``"a/b"`` for nested ones. Here or in the scheduler.
+        mode: ``"max"`` or ``"min"``.
+        scheduler: a strategy such as `PopulationBasedTraining`; None trains every member as it was drawn (grid or
+            random search).
+        num_samples: how often the space is sampled; with grids, each sample is their whole product. At least 1.
+        max_concurrent_trials: how many members train at once at most; the others take turns. It never bounds the
+            population. None leaves it to the slots.
+        time_budget_s: seconds after which the run ends, None for no limit.
+        seed: non-negative integer that decides every draw; without it one is drawn, recorded and shown.
+        reuse_actors, search_alg, trial_name_creator, trial_dirname_creator: accepted as None or False for scripts that
+            pass them; workers are always reused here.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+
+    >>> TuneConfig(metric="accuracy", mode="max", num_samples=8).num_samples
+    8
+    """
+
+    metric: str | None = None
+    mode: str | None = None
+    scheduler: Strategy | None = None
+    num_samples: int = 1
+    max_concurrent_trials: int | None = None
+    time_budget_s: float | None = None
+    seed: int | None = None
+    reuse_actors: bool | None = None
+    search_alg: Any = None
+    trial_name_creator: Any = None
+    trial_dirname_creator: Any = None
+
+    def __post_init__(self) -> None:
+        if self.metric is not None and (not isinstance(self.metric, str) or not self.metric):
+            raise ConfigError(f"TuneConfig(metric={self.metric!r}) must be the name of a reported metric, a str")
+        if self.mode not in (None, "min", "max"):
+            raise ConfigError(f"TuneConfig(mode={self.mode!r}) is neither 'min' nor 'max'")
+        if self.scheduler is not None and not isinstance(self.scheduler, Strategy):
+            raise ConfigError(
+                f"TuneConfig(scheduler={self.scheduler!r}) is a {type(self.scheduler).__name__}, no strategy: give an "
+                "object such as PopulationBasedTraining(…), or None"
+            )
+        _whole("TuneConfig", "num_samples", self.num_samples, 1)
+        if self.max_concurrent_trials not in (None, 0):
+            _whole("TuneConfig", "max_concurrent_trials", self.max_concurrent_trials, 1)
+        if self.time_budget_s is not None:
+            seconds = getattr(self.time_budget_s, "total_seconds", lambda: self.time_budget_s)()
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+                raise ConfigError(f"TuneConfig(time_budget_s={self.time_budget_s!r}) must be seconds above 0, or None")
+            object.__setattr__(self, "time_budget_s", float(seconds))
+        if self.seed is not None:
+            _whole("TuneConfig", "seed", self.seed, 0)
+        if self.search_alg is not None:
+            raise ConfigError(
+                f"TuneConfig(search_alg={self.search_alg!r}): founders are drawn from param_space here, and a search "
+                "algorithm would fight with the scheduler over them: leave it out"
+            )
+
+    def objective(self) -> tuple[str | None, str | None]:
+        """Return metric and mode, from here or from the scheduler.
+
+        Raises:
+            ConfigError: both name them, one is missing where it is needed, or the mode is missing.
+        """
+        scheduler = self.scheduler
+        who = type(scheduler).__name__
+        for name in ("metric", "mode"):
+            here, there = getattr(self, name), getattr(scheduler, name, None)
+            if here is not None and there is not None:
+                raise ConfigError(
+                    f"{name} is given twice, TuneConfig({name}={here!r}) and {who}({name}={there!r}): keep one"
+                )
+        metric = self.metric or getattr(scheduler, "metric", None)
+        mode = self.mode or getattr(scheduler, "mode", None)
+        if scheduler is not None and scheduler.decides and metric is None:
+            raise ConfigError(f"{who} needs a score: give TuneConfig(metric=…), the name of a reported metric, and mode=")
+        if metric is not None and mode is None:
+            raise ConfigError(f"TuneConfig(metric={metric!r}) needs mode: say 'max' or 'min'")
+        return metric, mode
+
+
+@dataclass(frozen=True)
+class FailureConfig:
+    """What a member's failure means.
+
+    Args:
+        max_failures: how often a member is started again from its last checkpoint; -1 for ever, 0 never.
+        fail_fast: True ends the run at the first failure; ``"raise"`` raises it out of ``fit()`` besides.
+
+    >>> FailureConfig(max_failures=3).max_failures
+    3
+    """
+
+    max_failures: int = 0
+    fail_fast: bool | str = False
+
+    def __post_init__(self) -> None:
+        _whole("FailureConfig", "max_failures", self.max_failures, -1)
+        if self.fail_fast not in (True, False, "raise"):
+            raise ConfigError(f"FailureConfig(fail_fast={self.fail_fast!r}) must be True, False or 'raise'")
+        if self.fail_fast and self.max_failures:
+            raise ConfigError(
+                f"FailureConfig(max_failures={self.max_failures}, fail_fast={self.fail_fast!r}) contradict each other: "
+                "a run that ends at the first failure starts no member again"
+            )
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """Which checkpoints are kept besides those that are needed.
+
+    Args:
+        num_to_keep: how many best ones of each member; None keeps all. What a member continues from, or a clone
+            starts from, is kept whatever this says, so 1 is safe.
+        checkpoint_score_attribute: the metric that orders them; None keeps the newest.
+        checkpoint_score_order: ``"max"`` or ``"min"``.
+        checkpoint_frequency, checkpoint_at_end: for class trainables, which a function has no use for; accepted as 0
+            and None.
+
+    >>> CheckpointConfig(num_to_keep=2, checkpoint_score_attribute="accuracy").checkpoint_score_order
+    'max'
+    """
+
+    num_to_keep: int | None = None
+    checkpoint_score_attribute: str | None = None
+    checkpoint_score_order: str = "max"
+    checkpoint_frequency: int | None = 0
+    checkpoint_at_end: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_to_keep is not None:
+            _whole("CheckpointConfig", "num_to_keep", self.num_to_keep, 1)
+        attribute = self.checkpoint_score_attribute
+        if attribute is not None and (not isinstance(attribute, str) or not attribute):
+            raise ConfigError(f"CheckpointConfig(checkpoint_score_attribute={attribute!r}) must name a reported metric")
+        if self.checkpoint_score_order not in ("min", "max"):
+            raise ConfigError(
+                f"CheckpointConfig(checkpoint_score_order={self.checkpoint_score_order!r}) is neither 'min' nor 'max'"
+            )
+        if self.checkpoint_frequency or self.checkpoint_at_end:
+            raise ConfigError(
+                "CheckpointConfig(checkpoint_frequency=…, checkpoint_at_end=…) ask a class to save; a function decides "
+                "itself when it passes checkpoint= to report()"
+            )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where the run is kept, when it stops, and how it is carried out.
+
+    Args:
+        name: the run's name, and of its folder; a name that is used already gets a number. Drawn if not given.
+        storage_path: folder of the runs; by default ``RAMET_RUNS`` of the environment, else ``~/ramet_runs``.
+        stop: dict {metric: value} (a member stops at ``>= value``), function of (trial_id, result), a stopper, or a list
+            of these.
+        failure_config, checkpoint_config: see there.
+        callbacks: `Callback` objects.
+        verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.
+        executor: ``"process"`` (default), ``"inline"``, or an executor object.
+        durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
+            loses nothing either.
+        progress_reporter, sync_config, log_to_file: accepted as None or False for scripts that pass them.
+
+    >>> RunConfig(stop={"training_iteration": 100}).stop
+    {'training_iteration': 100}
+    """
+
+    name: str | None = None
+    storage_path: str | os.PathLike[str] | None = None
+    stop: Any = None
+    failure_config: FailureConfig | None = None
+    checkpoint_config: CheckpointConfig | None = None
+    callbacks: Sequence[Callback] | None = None
+    verbose: int | bool | None = 1
+    executor: Any = "process"
+    durability: str = "process"
+    progress_reporter: Any = None
+    sync_config: Any = None
+    log_to_file: Any = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (
+            not isinstance(self.name, str) or not self.name.strip() or self.name in (".", "..") or "/" in self.name
+            or "\0" in self.name
+        ):  # fmt: skip
+            raise ConfigError(f"RunConfig(name={self.name!r}) must be usable as the name of a folder, without '/'")
+        if self.storage_path is not None and not isinstance(self.storage_path, (str, os.PathLike)):
+            raise ConfigError(f"RunConfig(storage_path={self.storage_path!r}) must be the path of a folder")
+        if isinstance(self.storage_path, str) and "://" in self.storage_path:
+            raise ConfigError(f"RunConfig(storage_path={self.storage_path!r}): only folders of this machine can hold a run")
+        stop_rules(self.stop)
+        for name, kind in (("failure_config", FailureConfig), ("checkpoint_config", CheckpointConfig)):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, kind):
+                raise ConfigError(f"RunConfig({name}={given!r}) must be a {kind.__name__}(…)")
+        for callback in self.callbacks or ():
+            if not isinstance(callback, Callback):
+                raise ConfigError(
+                    f"RunConfig(callbacks=[…]) holds {callback!r}, a {type(callback).__name__}: derive it from "
+                    "ramet.Callback"
+                )
+        if not isinstance(self.verbose, (int, type(None))) or not 0 <= int(self.verbose or 0) <= 3:
+            raise ConfigError(f"RunConfig(verbose={self.verbose!r}) must be 0, 1, 2 or 3")
+        known = isinstance(self.executor, str) and self.executor in ("process", "inline")
+        if not known and not all(hasattr(self.executor, verb) for verb in ("start", "proceed", "stop", "poll")):
+            raise ConfigError(
+                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', or an executor such as "
+                "ProcessExecutor(slots=4)"
+            )
+        if self.durability not in ("process", "power"):
+            raise ConfigError(f"RunConfig(durability={self.durability!r}) must be 'process' or 'power'")
+
+    @property
+    def folder(self) -> str:
+        """The folder in which runs are kept."""
+        where = self.storage_path or os.environ.get("RAMET_RUNS") or os.path.join("~", "ramet_runs")
+        return os.path.abspath(os.path.expanduser(os.fspath(where)))
+
+
+def _whole(who: str, name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{who}({name}={value!r}) must be a whole number of at least {least}")

@@ -1,0 +1,136 @@
+"""What can happen in a run: frozen, plain data, and the only truth on disk.
+
+`Population.apply` folds these into the present state; nothing else changes it. A segment is named by its number, a
+checkpoint by the pair (segment, iteration) of the report that carried it, so a late or repeated message is always
+about something else and does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The common root. ``clocks`` names the fields that depend on the wall clock: two runs with the same seed agree in
+    all the others.
+    """
+
+    clocks: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Began(Event):
+    """The run was set up; ``facts`` says how (seed, metric, mode, strategy, space …), ``members`` how many there are."""
+
+    seed: int
+    members: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """``member`` trains ``segment`` from now on, from checkpoint (``parent``, ``iteration``), under ``hparams``.
+
+    A founder has no parent and iteration 0. ``info`` says why, and what the strategy wants remembered.
+    """
+
+    segment: int
+    member: int
+    parent: int | None
+    iteration: int
+    hparams: Mapping[str, Any]
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reported(Event):
+    """Rows ``first`` … ``last`` (iterations) of ``segment``; ``rows`` is their JSON, columns and values, undecoded.
+
+    ``metrics`` is the last row. ``elapsed`` is the model's training time in seconds after each row, as JSON too.
+    A block never reaches over a checkpoint, so that going back to one drops whole blocks.
+    """
+
+    clocks: ClassVar[tuple[str, ...]] = ("elapsed", "at")
+
+    segment: int
+    first: int
+    last: int
+    metrics: Mapping[str, Any]
+    rows: str
+    elapsed: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Event):
+    """The report at ``iteration`` of ``segment`` carried a checkpoint, which is now durable.
+
+    ``time`` is the value of ``time_attr`` in that report; ``score`` the metric, signed so that larger is better, NaN
+    where it was not finite in the good direction; ``rank`` the value of ``checkpoint_score_attribute``, signed alike;
+    ``stopping`` the state of the stop rules.
+    """
+
+    clocks: ClassVar[tuple[str, ...]] = ("elapsed",)
+
+    segment: int
+    iteration: int
+    time: float
+    score: float
+    rank: float
+    elapsed: float
+    stopping: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Event):
+    """A decision was taken for ``member`` at the checkpoint (``segment``, ``iteration``).
+
+    ``verdict`` is ``"continue"`` (same segment), or ``"exploit"`` or ``"explore"`` (an `Opened` follows in the same
+    transaction); ``reason`` is a short sentence, counted in the summary.
+    """
+
+    member: int
+    segment: int
+    iteration: int
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """Work on ``segment`` ended in an error. ``final``: the member ends too; else it goes back to its checkpoint."""
+
+    segment: int
+    error: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """``member`` is done with its last ``segment``; ``reason`` names the stop rule, or says that the function returned."""
+
+    segment: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Event):
+    """Something that the user should hear of; ``kind`` is a short slug, said once each."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """The run is over: nothing is left to train, or it was told to stop (``reason``)."""
+
+    reason: str
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in (Began, Opened, Reported, Kept, Decided, Failed, Finished, Noted, Ended)
+}

@@ -1,0 +1,105 @@
+"""What controller and workers say to each other: plain data, the same for every executor.
+
+Out go an `Assignment` (train this segment from here) and, at boundaries, a new `Lease` or the order to stop. Back comes
+a `Handover`: rows, checkpoints, and how it ended if it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Leave to train alone until the first checkpointed report at or past ``until``, or until a stop rule fires.
+
+    Args:
+        until: the next decision point on the run's ``time_attr``; infinity where nothing is ever decided.
+        interval: distance of decision points; a worker that passes one without a checkpoint says so every interval.
+        each_report: wait for an answer after every report (a stop rule can only be judged by the controller).
+    """
+
+    until: float
+    interval: float = float("inf")
+    each_report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A committed checkpoint: ``data`` holds a small one (``kind`` "pickle" or "zip"), ``path`` leads to a large one."""
+
+    kind: str
+    data: bytes | None = None
+    path: str | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One stretch of work: train ``segment`` from ``checkpoint`` (None: from the start) under ``config``.
+
+    ``work`` is the stretch's own name, never used twice in a process; whatever is said about another one is ignored.
+    ``iteration``, ``elapsed`` and ``time`` are those of the checkpoint; ``compute`` counts the member's reports so far.
+    """
+
+    work: int
+    segment: int
+    member: int
+    iteration: int
+    config: Mapping[str, Any]
+    checkpoint: StoredCheckpoint | None
+    lease: Lease
+    elapsed: float = 0.0
+    compute: int = 0
+    stopping: tuple[Any, ...] = ()
+    decisions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rows with the same columns; only the last one may carry a checkpoint, ``stored``."""
+
+    first: int
+    last: int
+    metrics: Mapping[str, Any]
+    rows: str
+    elapsed: str
+    at: float
+    time: float | None = None
+    clock: float = 0.0
+    stored: StoredCheckpoint | None = None
+    stopping: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What a worker hands over about its ``work``.
+
+    ``waiting``: it stands still until it is answered. ``ended``: why the function is over (a stop rule, or that it
+    returned), ``error``: the traceback that ended it, with ``fault`` "report" where a retry cannot help.
+    ``overdue``: a decision point has passed and no checkpoint came.
+    """
+
+    work: int
+    blocks: tuple[Block, ...] = ()
+    waiting: bool = False
+    ended: str | None = None
+    error: str | None = None
+    fault: str | None = None
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker has to know once, before any work: how to measure time, when to stop, where checkpoints go."""
+
+    run: str
+    seed: int
+    time_attr: str
+    metric: str | None
+    rules: tuple[Any, ...]
+    store: str
+    members: int
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""What a strategy sees, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ramet.core.population import Checkpoint, Member, Point, Population
+from ramet.draws import Name, generator
+from ramet.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one member at its decision point.
+
+    Args:
+        member: whose decision it is.
+        verdict: "continue" (go on as before), "skip" (a change was due and could not be made), "exploit" (become a
+            clone), "explore" (same weights, other hyperparameters).
+        reason: a short sentence; equal ones are counted together in the run's summary.
+        start: the checkpoint (segment, iteration) to start from, for "exploit" and "explore".
+        hparams: the whole new configuration, for "exploit" and "explore".
+        info: plain data to remember with the new segment.
+    """
+
+    member: int
+    verdict: str
+    reason: str
+    start: Checkpoint | None = None
+    hparams: Mapping[str, Any] | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a strategy sees: ``ready`` decide now; ``points`` holds, by live member, the point it is compared at.
+
+    Those that are ready stand at their newest checkpoint, the others at their last decision, and a member that has
+    never decided is not in ``points``.
+    """
+
+    population: Population
+    space: Space
+    ready: Sequence[int]
+    points: Mapping[int, Point]
+
+    @classmethod
+    def of(cls, population: Population, space: Space, ready: Iterable[int]) -> Scene:
+        """Set the scene for the members ``ready``."""
+        ready = sorted(ready)
+        return cls(population, space, ready, standings(population.live, ready))
+
+    def generator(self, member: int, *name: Name) -> np.random.Generator:
+        """Return the generator for one draw in this decision of ``member``, a stream of its own for each name."""
+        decisions = self.population.members[member].decisions
+        return generator(self.population.seed, "decision", member, decisions, *name)
+
+    def hparams(self, member: int) -> Mapping[str, Any]:
+        """Return the hyperparameters that made the model at ``member``'s point."""
+        return self.population.segments[self.points[member].segment].hparams
+
+
+def standings(members: Iterable[Member], ready: Iterable[int]) -> dict[int, Point]:
+    """By member, the point that it is judged at: now for those that are ready, at their last decision for the others."""
+    now = set(ready)
+    points = {m.number: (m.point if m.number in now else m.decided) for m in members}
+    return {number: point for number, point in points.items() if point is not None}

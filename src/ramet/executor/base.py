@@ -1,0 +1,54 @@
+"""What an executor is: something that runs stretches of work in slots, and tells what they hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ramet.core.messages import Assignment, Handover, Lease, Setup
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Text that user code printed in ``slot`` while ``member`` was at work there (None: nobody was)."""
+
+    slot: int
+    member: int | None
+    text: str
+
+
+class Executor(Protocol):
+    """Runs work in numbered slots.
+
+    The contract, which `ramet.testing.ExecutorSuite` checks:
+
+    * `start` begins an assignment in a slot whose work has ended or was stopped; it does not wait.
+    * `poll` returns what was handed over and printed since, in the order of each slot; it waits at most ``timeout``
+      seconds for the first. After `stop` nothing more comes of that work.
+    * Work that dies, however it dies, is handed over as an error; the slot is usable again.
+    """
+
+    interactive: bool
+    """Whether user code runs in this process, so that the terminal belongs to it."""
+
+    def open(self, setup: Setup, trainable: Any, members: int) -> None:
+        """Get ready to run ``trainable`` for a population of ``members``; slots may be started ahead of work."""
+
+    def capacity(self) -> Sequence[int]:
+        """Return the numbers of the slots."""
+
+    def start(self, slot: int, assignment: Assignment) -> None:
+        """Begin ``assignment`` in ``slot``."""
+
+    def proceed(self, work: int, lease: Lease) -> None:
+        """Answer ``work``, which waits, with leave to go on."""
+
+    def stop(self, work: int) -> None:
+        """End ``work`` at its next report, or now if it waits."""
+
+    def poll(self, timeout: float) -> list[Handover | Output]:
+        """Return what came in."""
+
+    def close(self) -> None:
+        """End all work and give everything back."""

@@ -1,0 +1,155 @@
+"""This process, this thread: members are suspended functions, so ``breakpoint()`` works and nothing is pickled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import greenlet
+
+from ramet import session as door
+from ramet.core.messages import Assignment, Handover, Lease, Setup
+from ramet.errors import ConfigError
+from ramet.executor.base import Output
+from ramet.executor.worker import Session
+from ramet.seeding import preserved
+from ramet.trainable import loaded
+
+
+class _Work:
+    """One suspended function, and its session's channel: to hand over is to switch to the controller."""
+
+    def __init__(self, executor: InlineExecutor, slot: int, assignment: Assignment) -> None:
+        self.executor, self.slot, self.assignment = executor, slot, assignment
+        self.told_to_stop = False
+        self.lease: Lease | None = None
+        self.session: Session | None = None
+        self.greenlet = greenlet.greenlet(self._run)
+
+    def _run(self) -> None:
+        assert self.executor.setup is not None
+        self.session = Session(self.executor.setup, self.assignment, self, self.slot)
+        self.session.run(self.executor.function)
+
+    def resume(self) -> None:
+        """Let the function run until it hands over."""
+        self.greenlet.parent = greenlet.getcurrent()
+        before = door.enter(self.session)
+        try:
+            self.greenlet.switch()
+        finally:
+            door.leave(before)
+
+    def hand_over(self, handover: Handover) -> None:
+        """See `ramet.executor.worker.Channel`. Whoever does not wait is the first to go on."""
+        if not self.told_to_stop:
+            self.executor.came.append(handover)
+        if not handover.waiting and handover.ended is None and handover.error is None:
+            self.executor.queue.appendleft(self)
+            self._away()
+
+    def answer(self, *, at_checkpoint: bool) -> Lease | None:
+        """See `ramet.executor.worker.Channel`."""
+        if at_checkpoint:  # the session seeds the global generators anew when it goes on
+            self._away()
+        else:
+            with preserved():
+                self._away()
+        return None if self.told_to_stop else self.lease
+
+    def stopped(self) -> bool:
+        """See `ramet.executor.worker.Channel`."""
+        return self.told_to_stop
+
+    def refused(self) -> NoReturn:
+        """See `ramet.executor.worker.Channel`: a function that will not unwind is never switched to again."""
+        while True:
+            self._away()
+
+    def _away(self) -> None:
+        parent = self.greenlet.parent
+        assert parent is not None
+        parent.switch()
+
+
+class InlineExecutor:
+    """Runs members one at a time in this very thread, each as a suspended function.
+
+    Args:
+        slots: how many functions are suspended side by side; by default one for each member, so that none is ever
+            called again but to become a clone. With fewer, members share slots, and go on from their checkpoints.
+
+    Use it to debug (``breakpoint()`` stops in your function, exceptions have their own frames) and where a process
+    costs more than a step. What functions print goes to the terminal as it is.
+
+    >>> from ramet import RunConfig
+    >>> RunConfig(executor="inline").executor
+    InlineExecutor()
+    """
+
+    interactive = True
+
+    def __init__(self, slots: int | None = None) -> None:
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+            raise ConfigError(f"{type(self).__name__}(slots={slots!r}) must be a whole number, at least 1")
+        self.slots = slots
+        self.setup: Setup | None = None
+        self.came: list[Handover | Output] = []
+        self.queue: deque[_Work] = deque()
+        self._works: dict[int, _Work] = {}
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({f'slots={self.slots}' if self.slots else ''})"
+
+    def open(self, setup: Setup, trainable: Any, members: int) -> None:
+        """Keep the function; nothing else is needed."""
+        self.setup, self.function = setup, loaded(trainable)
+        self._count = min(self.slots or members, members)
+
+    def capacity(self) -> Sequence[int]:
+        """Return the numbers of the slots."""
+        return range(self._count)
+
+    def start(self, slot: int, assignment: Assignment) -> None:
+        """Make a suspended function; the next poll runs it."""
+        work = _Work(self, slot, assignment)
+        self._works[assignment.work] = work
+        self.queue.append(work)
+
+    def proceed(self, work: int, lease: Lease) -> None:
+        """Let the next poll go on with it."""
+        self._works[work].lease = lease
+        self.queue.append(self._works[work])
+
+    def stop(self, work: int) -> None:
+        """Unwind the function now, so that its ``finally`` blocks run before anything else does."""
+        stopped = self._works.pop(work, None)
+        if stopped is not None:
+            stopped.told_to_stop = True
+            with contextlib.suppress(ValueError):
+                self.queue.remove(stopped)
+            if stopped.session is not None and not stopped.greenlet.dead:
+                stopped.resume()
+
+    def poll(self, timeout: float) -> list[Handover | Output]:
+        """Run one function until it hands over."""
+        del timeout
+        if self.queue:
+            self._run_next()
+        came, self.came = self.came, []
+        for handover in came:
+            if isinstance(handover, Handover) and (handover.ended is not None or handover.error is not None):
+                self._works.pop(handover.work, None)
+        return came
+
+    def _run_next(self) -> None:
+        self.queue.popleft().resume()
+
+    def close(self) -> None:
+        """Unwind every function that is still suspended."""
+        for work in list(self._works):
+            self.stop(work)
+        self.queue.clear()

@@ -1,0 +1,271 @@
+"""Long-lived local workers, one to a slot: fresh interpreters, never forked; their deaths are noticed and survived."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ramet.core.messages import Assignment, Handover, Lease, Setup
+from ramet.errors import ConfigError, TrainableError
+from ramet.executor.base import Output
+from ramet.executor.child import REFUSED
+from ramet.resources import Slots
+from ramet.trainable import pickled
+
+UNWIND_SECONDS = 30.0
+"""How long a function may take to leave after it was told to stop, before its process is ended."""
+
+_BOOT = "import sys; from ramet.executor.child import main; main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One slot's process: what it works on, what it was told to leave, what waits for it."""
+
+    slot: int
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    output: int
+    ready: bool = False
+    work: int | None = None
+    member: int | None = None
+    leaving: dict[int, float] = field(default_factory=dict)
+    tail: bytes = b""
+
+
+class ProcessExecutor:
+    """Runs members in worker processes, one to a slot; several members share a slot in turn.
+
+    Args:
+        slots: how many workers; by default as many as the capacity (`ramet.init`) holds of the trainable's resources
+            (`ramet.with_resources`), but no more than there are members.
+
+    A worker sees the GPUs of its slot alone, by ``CUDA_VISIBLE_DEVICES``; slots with a fraction of a GPU share it.
+
+    >>> from ramet import RunConfig
+    >>> RunConfig(executor=ProcessExecutor(slots=4)).executor
+    ProcessExecutor(slots=4)
+    """
+
+    interactive = False
+
+    def __init__(self, slots: int | None = None) -> None:
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+            raise ConfigError(f"ProcessExecutor(slots={slots!r}) must be a whole number of workers, at least 1")
+        self.slots = slots
+        self._workers: dict[int, _Worker] = {}
+        self._slot_of: dict[int, int] = {}
+        self._selector: selectors.BaseSelector | None = None
+        self._devices: list[str | None] = []
+        self._payload = b""
+        self._setup: Setup | None = None
+
+    def __repr__(self) -> str:
+        return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
+
+    def open(self, setup: Setup, trainable: Any, members: int) -> None:
+        """Start the workers; they import while the run is being set up.
+
+        Raises:
+            TrainableError: the trainable cannot be pickled; the message names what in it cannot.
+        """
+        self._payload = pickled(trainable)
+        self._setup = setup
+        found = Slots.of(trainable, limit=members) if self.slots is None else Slots.of(trainable, count=self.slots)
+        self._devices = found.devices
+        self._selector = selectors.DefaultSelector()
+        for slot in range(len(self._devices)):
+            self._spawn(slot)
+
+    def capacity(self) -> Sequence[int]:
+        """Return the numbers of the slots."""
+        return range(len(self._devices))
+
+    def start(self, slot: int, assignment: Assignment) -> None:
+        """Send the assignment; a worker that still unwinds reads it when it has."""
+        worker = self._workers[slot]
+        worker.work, worker.member = assignment.work, assignment.member
+        self._slot_of[assignment.work] = slot
+        self._send(worker, ("start", assignment))
+
+    def proceed(self, work: int, lease: Lease) -> None:
+        """Send the new lease."""
+        self._send(self._workers[self._slot_of[work]], ("proceed", work, lease))
+
+    def stop(self, work: int) -> None:
+        """Tell the worker to unwind, and from now on ignore what it says of this work."""
+        slot = self._slot_of.pop(work, None)
+        if slot is None:
+            return
+        worker = self._workers[slot]
+        if worker.work == work:
+            worker.work = None
+        worker.leaving[work] = time.monotonic() + UNWIND_SECONDS
+        self._send(worker, ("stop", work, None))
+
+    def poll(self, timeout: float) -> list[Handover | Output]:
+        """Wait for the first message, then take all that is there."""
+        assert self._selector is not None
+        self._end_the_unwilling()
+        came: list[Handover | Output] = []
+        for key, _ in self._selector.select(timeout):
+            worker: _Worker = key.data
+            if self._workers.get(worker.slot) is not worker:
+                continue
+            if key.fd == worker.output:
+                self._read_output(worker, came)
+            else:
+                self._read_messages(worker, came)
+        return came
+
+    def close(self) -> None:
+        """Hang up; workers that do not go by themselves are killed."""
+        for worker in self._workers.values():
+            worker.connection.close()
+        for worker in self._workers.values():
+            self._bury(worker, patience=0.0 if worker.work is not None or worker.leaving else 0.5)
+        self._workers.clear()
+        if self._selector is not None:
+            self._selector.close()
+
+    # ------------------------------------------------------------------
+
+    def _spawn(self, slot: int) -> None:
+        assert self._selector is not None
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        environment = dict(os.environ, PYTHONUNBUFFERED="")
+        devices = self._devices[slot]
+        if devices is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = devices
+        # The interpreter must find this very ramet, wherever it was imported from.
+        here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(slot), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            pass_fds=(theirs.fileno(),),
+            env=environment,
+        )
+        theirs.close()
+        os.close(writing)
+        os.set_blocking(reading, False)
+        connection = Connection(ours.detach())
+        worker = _Worker(slot, process, connection, reading)
+        self._workers[slot] = worker
+        self._selector.register(connection.fileno(), selectors.EVENT_READ, worker)
+        self._selector.register(reading, selectors.EVENT_READ, worker)
+        preload = [name for name in ("ramet.compat.ray",) if name in sys.modules]
+        self._send(worker, ("setup", list(sys.path), preload, self._setup, self._payload))
+
+    def _send(self, worker: _Worker, message: Any) -> None:
+        # A worker that has just died is noticed at the next poll, by its end of file.
+        with contextlib.suppress(OSError):
+            worker.connection.send_bytes(pickle.dumps(message, protocol=5))
+
+    def _read_messages(self, worker: _Worker, came: list[Handover | Output]) -> None:
+        try:
+            while True:
+                self._read_output(worker, came)
+                message = pickle.loads(worker.connection.recv_bytes())
+                self._take(worker, message, came)
+                if not worker.connection.poll(0):
+                    return
+        except (EOFError, OSError):
+            self._died(worker, came)
+
+    def _take(self, worker: _Worker, message: Any, came: list[Handover | Output]) -> None:
+        if isinstance(message, Handover):
+            if message.work == worker.work:
+                came.append(message)
+                if message.ended is not None or message.error is not None:
+                    self._slot_of.pop(message.work, None)
+                    worker.work = None
+            return
+        verb, what = message
+        if verb == "ready":
+            worker.ready = True
+        elif verb == "idle":
+            worker.leaving.pop(what, None)
+        elif verb == "unusable":
+            raise TrainableError(f"a worker cannot load the training function:\n{what}")
+
+    def _read_output(self, worker: _Worker, came: list[Handover | Output]) -> None:
+        """Take whole lines; what a line lacks waits for its end."""
+        try:
+            data = os.read(worker.output, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data and self._selector is not None:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(worker.output)
+        text = worker.tail + data
+        cut = text.rfind(b"\n") + 1
+        if len(text) - cut > 1 << 16:
+            cut = len(text)
+        worker.tail = text[cut:]
+        if cut:
+            came.append(Output(worker.slot, worker.member, text[:cut].decode(errors="replace")))
+
+    def _died(self, worker: _Worker, came: list[Handover | Output]) -> None:
+        """A worker is gone: say so of its work, and start another in its place."""
+        status = self._bury(worker, patience=1.0)
+        if not worker.ready:
+            raise TrainableError(
+                f"worker {worker.slot} died before it could start ({_how(status)}): "
+                f"{worker.tail.decode(errors='replace').strip() or 'it said nothing'}"
+            )
+        if worker.work is not None:
+            self._slot_of.pop(worker.work, None)
+            told = worker.tail.decode(errors="replace")
+            came.append(
+                Handover(worker.work, error=f"the worker process died: {_how(status)}{': ' + told if told else ''}")
+            )
+        self._spawn(worker.slot)
+
+    def _end_the_unwilling(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers.values()):
+            if worker.leaving and min(worker.leaving.values()) < now:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.kill()
+                worker.leaving.clear()
+
+    def _bury(self, worker: _Worker, patience: float) -> int:
+        if self._selector is not None:
+            for descriptor in (worker.output, None if worker.connection.closed else worker.connection.fileno()):
+                with contextlib.suppress(KeyError, ValueError):
+                    if descriptor is not None:
+                        self._selector.unregister(descriptor)
+        worker.connection.close()
+        try:
+            status = worker.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            status = worker.process.wait()
+        with contextlib.suppress(OSError):
+            worker.tail += os.read(worker.output, 1 << 16)
+        os.close(worker.output)
+        return status
+
+
+def _how(status: int) -> str:
+    if status == REFUSED:
+        return "its function caught the exception that ends it, and went on reporting"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"exit status {status}"

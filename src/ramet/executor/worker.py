@@ -1,0 +1,360 @@
+"""The inside of a worker: one `Session` for one stretch of work, the same in every executor.
+
+The session counts, times, batches rows, applies the stop rules, hands over at the end of its lease and seeds the global
+generators. A `Channel` is its only way out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+
+from ramet import session as door
+from ramet.checkpoint import Checkpoint
+from ramet.core.messages import Assignment, Block, Handover, Lease, Setup, StoredCheckpoint
+from ramet.core.stopping import Threshold
+from ramet.draws import entropy
+from ramet.errors import CheckpointError, ReportError
+from ramet.rows import plain
+from ramet.seeding import seed_globals
+from ramet.store.checkpoints import CheckpointStore
+
+FLUSH_SECONDS = 0.1
+FLUSH_ROWS = 2000
+
+
+class Unwind(BaseException):
+    """Raised by `report` to leave the training function: its place is needed, or its work is done.
+
+    Derived from BaseException so that ``except Exception`` in user code lets it pass.
+    """
+
+
+class Channel(Protocol):
+    """A session's way out."""
+
+    def hand_over(self, handover: Handover) -> None:
+        """Send, without waiting."""
+
+    def answer(self, *, at_checkpoint: bool) -> Lease | None:
+        """Wait for the answer to a handover that waits: a lease to go on, or None to stop."""
+
+    def stopped(self) -> bool:
+        """Return whether this work was told to stop; never waits."""
+
+    def refused(self) -> NoReturn:
+        """The function went on reporting after it was told to unwind: it loses its place, and never comes back."""
+
+
+class Session:
+    """One stretch of work, from its checkpoint to wherever it is led."""
+
+    def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
+        self.setup, self.assignment, self.channel, self.slot = setup, assignment, channel, slot
+        self.lease = assignment.lease
+        self.iteration = assignment.iteration
+        self.compute = assignment.compute
+        self.over = False
+        self.store = CheckpointStore(setup.store)
+        self._checkpoint = assignment.checkpoint
+        self._generator: np.random.Generator | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._clock: list[float] = []
+        self._blocks: list[Block] = []
+        self._pending = 0
+        self._time_attr = setup.time_attr
+        self._latest_time = -math.inf
+        self._overdue_at = math.inf
+        self._read = False
+        self._set_rules()
+        self._set_lease(assignment.lease)
+        now = time.perf_counter()
+        self._zero = now - assignment.elapsed
+        self._flush_at = now + FLUSH_SECONDS
+        self.reseed()
+
+    # ------------------------------------------------------------------ what user code calls
+
+    def report(self, metrics: Any, checkpoint: Checkpoint | None) -> None:
+        """Take in one row; the path of a report that is no boundary is kept short."""
+        if self.over:
+            self.channel.refused()
+        row = plain(metrics)
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            raise CheckpointError(
+                f"report(checkpoint={type(checkpoint).__name__}) is no Checkpoint: give Checkpoint.from_dict(…) or "
+                "Checkpoint.from_directory(…)"
+            )
+        self.iteration += 1
+        self.compute += 1
+        now = time.perf_counter()
+        elapsed = now - self._zero
+        self._rows.append(row)
+        self._clock.append(elapsed)
+        reason = self._stop_reason(row, elapsed)
+        if checkpoint is None and reason is None and not self.lease.each_report:
+            if now < self._flush_at and len(self._rows) < FLUSH_ROWS and self._time(row, elapsed) < self._overdue_at:
+                return
+            self._flush(row, elapsed)
+            return
+        self._hand_over(row, elapsed, checkpoint, reason)
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint to continue from, or the one reported last."""
+        if self._checkpoint is None:
+            return None
+        # Training on and training again from a checkpoint must draw the same numbers, so the generators are seeded
+        # at the hand-over and, here, once it has been read; but never between reports of one stretch.
+        fresh = self._checkpoint is self.assignment.checkpoint and self.iteration == self.assignment.iteration
+        if fresh:
+            self.reseed()
+        return Checkpoint(stored=self._checkpoint, on_read=self._reseed_after_reading if fresh else None)
+
+    def should_checkpoint(self) -> bool:
+        """Return whether the next report would meet a decision point."""
+        if self._time_attr == "training_iteration":
+            return self.iteration + 1 >= self.lease.until
+        if self._time_attr == "time_total_s":
+            return time.perf_counter() - self._zero >= self.lease.until
+        return self._latest_time >= self.lease.until
+
+    def rng(self) -> np.random.Generator:
+        """Return the stretch's own generator, seeded anew at every checkpoint."""
+        if self._generator is None:
+            self._generator = np.random.Generator(np.random.PCG64(self._entropy("rng")))
+        return self._generator
+
+    def checkpoint_dir(self) -> str:
+        """Return a new directory that is taken over without a copy."""
+        return str(self.store.scratch())
+
+    # ------------------------------------------------------------------ seeds
+
+    def reseed(self) -> None:
+        """Seed what user code draws from, for the stretch that begins at this iteration."""
+        seed_globals(self._entropy("globals"))
+        if self._generator is not None:
+            self._generator.bit_generator.state = np.random.PCG64(self._entropy("rng")).state
+
+    def _entropy(self, what: str) -> int:
+        return entropy(self.setup.seed, what, self.assignment.segment, self.iteration)
+
+    def _reseed_after_reading(self) -> None:
+        if self.iteration == self.assignment.iteration:
+            self.reseed()
+
+    # ------------------------------------------------------------------ stop rules
+
+    def _set_rules(self) -> None:
+        """Sort the rules: counts are compared as integers, thresholds by look-up, the rest are asked."""
+        self._until_iteration = self._until_compute = math.inf
+        self._thresholds: list[tuple[str, float, str]] = []
+        self._others: list[tuple[int, Any]] = []
+        states = list(self.assignment.stopping) or [rule.start() for rule in self.setup.rules]
+        self._states = states
+        for index, rule in enumerate(self.setup.rules):
+            if isinstance(rule, Threshold):
+                if rule.metric == "training_iteration":
+                    self._until_iteration = min(self._until_iteration, rule.value)
+                elif rule.metric == "compute_iterations":
+                    self._until_compute = min(self._until_compute, rule.value)
+                else:
+                    self._thresholds.append((rule.metric, rule.value, f"{rule.metric} >= {rule.value}"))
+            else:
+                self._others.append((index, rule))
+
+    def _stop_reason(self, row: dict[str, Any], elapsed: float) -> str | None:
+        for metric, value, reason in self._thresholds:
+            reported = row.get(metric)
+            if reported is None:
+                if metric != "time_total_s":
+                    continue
+                reported = elapsed
+            if isinstance(reported, (int, float)) and reported >= value:
+                return reason
+        if row.get("done"):
+            return "done"
+        if self.iteration >= self._until_iteration:
+            return f"training_iteration >= {self._until_iteration}"
+        if self.compute >= self._until_compute:
+            return f"compute_iterations >= {self._until_compute}"
+        if self._others:
+            whole = self._with_automatic(row, elapsed)
+            for index, rule in self._others:
+                self._states[index], reason = rule.step(self._states[index], whole)
+                if reason is not None:
+                    return str(reason)
+        return None
+
+    def _with_automatic(self, row: dict[str, Any], elapsed: float) -> dict[str, Any]:
+        return {
+            **row,
+            "training_iteration": self.iteration,
+            "compute_iterations": self.compute,
+            "time_total_s": elapsed,
+            "trial_id": f"{self.assignment.member:05d}",
+            "config": self.assignment.config,
+        }
+
+    # ------------------------------------------------------------------ handing over
+
+    def _set_lease(self, lease: Lease) -> None:
+        self.lease = lease
+        self._overdue_at = lease.until + lease.interval if self._checkpoint is None else math.inf
+
+    def _time(self, row: dict[str, Any], elapsed: float) -> float:
+        if self._time_attr == "training_iteration":
+            return self.iteration
+        if self._time_attr == "time_total_s":
+            return elapsed
+        value = row.get(self._time_attr)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+            if self.lease.until == math.inf:
+                return -math.inf
+            raise ReportError(
+                f"time_attr={self._time_attr!r} is not a number among the reported metrics {sorted(row)} of member "
+                f"{self.assignment.member}: report it with every row, or choose time_attr='training_iteration'"
+            )
+        self._latest_time = float(value)
+        return self._latest_time
+
+    def _flush(self, row: dict[str, Any], elapsed: float) -> None:
+        overdue = self._time(row, elapsed) >= self._overdue_at
+        if overdue:
+            self._overdue_at += max(self.lease.interval, 1e-9)
+        self._send(overdue=overdue)
+        if self.channel.stopped():
+            self._leave()
+
+    def _hand_over(
+        self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None, reason: str | None
+    ) -> None:
+        moment = self._time(row, elapsed)
+        if checkpoint is not None:
+            # What saving costs is no training time of the model; a clone would inherit it.
+            before = time.perf_counter()
+            name = f"{self.assignment.segment:06d}-{self.iteration:08d}"
+            stored = checkpoint.pack(self.store, name)
+            self._zero += time.perf_counter() - before
+            self._seal(stored, moment, elapsed)
+            self._checkpoint = stored
+            self._overdue_at = math.inf
+        if reason is not None:
+            self.over = True
+            self._send(ended=reason)
+            raise Unwind
+        boundary = checkpoint is not None and moment >= self.lease.until
+        if boundary or self.lease.each_report:
+            before = time.perf_counter()
+            self._send(waiting=True)
+            lease = self.channel.answer(at_checkpoint=checkpoint is not None)
+            self._zero += time.perf_counter() - before
+            if lease is None:
+                self._leave()
+            else:
+                self._set_lease(lease)
+        elif time.perf_counter() >= self._flush_at or self._pending >= FLUSH_ROWS or self._heavy():
+            self._send()
+            if self.channel.stopped():
+                self._leave()
+        if checkpoint is not None:
+            self.reseed()
+
+    def _heavy(self) -> bool:
+        return sum(len(block.stored.data or b"") for block in self._blocks if block.stored is not None) > 1 << 20
+
+    def _leave(self) -> None:
+        self.over = True
+        raise Unwind
+
+    def _seal(self, stored: StoredCheckpoint | None = None, moment: float | None = None, clock: float = 0.0) -> None:
+        """Turn the buffered rows into blocks; the last one carries the checkpoint."""
+        rows, times = self._rows, self._clock
+        if not rows:
+            return
+        self._rows, self._clock = [], []
+        first = self.iteration - len(rows) + 1
+        at = time.time()
+        start = 0
+        for end in range(1, len(rows) + 1):
+            if end < len(rows) and rows[end].keys() == rows[start].keys():
+                continue
+            columns = list(rows[start])
+            body = json.dumps(
+                {"columns": columns, "rows": [[row[c] for c in columns] for row in rows[start:end]]},
+                separators=(",", ":"),
+            )
+            last = end == len(rows)
+            self._blocks.append(
+                Block(
+                    first=first + start,
+                    last=first + end - 1,
+                    metrics=rows[end - 1],
+                    rows=body,
+                    elapsed=json.dumps([round(t, 6) for t in times[start:end]], separators=(",", ":")),
+                    at=at,
+                    time=moment if last else None,
+                    clock=times[end - 1] if not last or stored is None else clock,
+                    stored=stored if last else None,
+                    stopping=tuple(self._states) if self._others and last else (),
+                )
+            )
+            self._pending += end - start
+            start = end
+
+    def _send(
+        self, *, waiting: bool = False, ended: str | None = None, error: str | None = None, fault: str | None = None,
+        overdue: bool = False,
+    ) -> None:
+        self._seal()
+        blocks, self._blocks, self._pending = tuple(self._blocks), [], 0
+        self.channel.hand_over(
+            Handover(self.assignment.work, blocks, waiting, ended, error, fault, overdue)
+        )
+        self._flush_at = time.perf_counter() + FLUSH_SECONDS
+
+    # ------------------------------------------------------------------ the stretch as a whole
+
+    def run(self, function: Callable[[dict[str, Any]], Any]) -> None:
+        """Call the training function and hand over how it ended. Only an interrupt comes out."""
+        before = door.enter(self)
+        try:
+            result = function(copy.deepcopy(dict(self.assignment.config)))
+            if isinstance(result, Iterator):
+                with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
+                    for row in result:
+                        self.report(row, None)
+            elif result is not None:
+                self.report(result, None)
+            if not self.over:
+                self.over = True
+                self._send(ended="the function returned")
+        except Unwind:
+            pass
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if not self.over:
+                self.over = True
+                fault = "report" if isinstance(error, (ReportError, CheckpointError)) else None
+                self._send(error=_told(error), fault=fault)
+        finally:
+            door.leave(before)
+
+
+def _told(error: BaseException) -> str:
+    """Return the traceback as text, without the frames of this file."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__ and trace.tb_next is not None:
+        trace = trace.tb_next
+    if isinstance(error, SystemExit):
+        return f"SystemExit: the training function called sys.exit({error.code!r}); return to end training"
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()

@@ -1,0 +1,320 @@
+"""What came of a run, read from its folder: `ResultGrid`, one `Result` for each member."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ramet.checkpoint import Checkpoint
+from ramet.core.population import Member, Population, Segment, fold
+from ramet.errors import ConfigError, MemberError
+from ramet.record import Aside, Record
+from ramet.schedule import Schedule, Step
+from ramet.space import flatten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCOPES = ("last", "all", "avg", "last-5-avg", "last-10-avg")
+
+
+class ResultGrid(Sequence["Result"]):
+    """The results of a run, by member; read from its folder, also by another process or after a crash.
+
+    Args:
+        path: the run's folder.
+        metric, mode: what `get_best_result` goes by unless it is told otherwise; as recorded by default.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], metric: str | None = None, mode: str | None = None, *, aside: Aside | None = None
+    ) -> None:
+        self._path = Path(path)
+        self._aside = aside
+        record = Record.open(self._path, aside)
+        try:
+            self.population: Population = fold(record.events())
+        finally:
+            record.close()
+        facts = self.population.facts
+        self._metric, self._mode = metric or facts.get("metric"), mode or facts.get("mode")
+        self._results = [Result(self, member) for member in self.population.members]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._results[index]
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self._results)
+
+    def __repr__(self) -> str:
+        return f"ResultGrid({self.experiment_path!r}, {len(self)} members, {self.num_errors} errors)"
+
+    @property
+    def experiment_path(self) -> str:
+        """The run's folder."""
+        return str(self._path)
+
+    @property
+    def errors(self) -> list[MemberError]:
+        """The errors of the members that ended in one."""
+        return [result.error for result in self._results if result.error is not None]
+
+    @property
+    def num_errors(self) -> int:
+        """How many members ended in an error."""
+        return len(self.errors)
+
+    @property
+    def num_terminated(self) -> int:
+        """How many members ended without an error."""
+        return len(self) - self.num_errors
+
+    def get_best_result(
+        self, metric: str | None = None, mode: str | None = None, scope: str = "last", filter_nan_and_inf: bool = True
+    ) -> Result:
+        """Return the result with the best metric.
+
+        Args:
+            metric, mode: what is best; those of the run by default.
+            scope: which reports count: the ``"last"``, the best of ``"all"``, their ``"avg"``, or that of the last 5 or
+                10 (``"last-5-avg"``, ``"last-10-avg"``). Only reports of the model that came out count, along its
+                lineage, so that the weights of the result did reach its score.
+            filter_nan_and_inf: pass over members whose value is not finite.
+
+        Raises:
+            ConfigError: the metric is unknown, or no member has a value.
+
+        Differs from Ray Tune in that ``scope="all"`` does not see rows of weights that were thrown away.
+        """
+        metric, mode = metric or self._metric, mode or self._mode
+        if metric is None or mode not in ("min", "max"):
+            raise ConfigError(
+                f"get_best_result(metric={metric!r}, mode={mode!r}) needs both: the run recorded metric={self._metric!r} "
+                f"and mode={self._mode!r}"
+            )
+        if scope not in SCOPES:
+            raise ConfigError(f"get_best_result(scope={scope!r}) must be one of {list(SCOPES)}")
+        best: tuple[float, Result] | None = None
+        seen: set[str] = set()
+        for result in self._results:
+            seen.update(result.metrics or ())
+            value = result.value(metric, mode, scope)
+            if value is None or (filter_nan_and_inf and not math.isfinite(value)):
+                continue
+            score = value if mode == "max" else -value
+            if best is None or score > best[0] or math.isnan(best[0]):
+                best = (score, result)
+        if best is None:
+            known = sorted(seen) if metric not in seen else f"… {metric!r}, but nowhere with a finite value"
+            raise ConfigError(
+                f"get_best_result(metric={metric!r}): no member has such a value; reported were {known}"
+                + (f", and {self.num_errors} members failed, see .errors" if self.num_errors else "")
+            )
+        return best[1]
+
+    def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> pd.DataFrame:
+        """Return a row for each member: its last report, or with a filter the report that was best by it."""
+        import pandas as pd
+
+        rows: list[Mapping[str, Any]] = []
+        for result in self._results:
+            if filter_metric is None:
+                metrics = dict(result.metrics or {})
+                metrics.pop("config", None)
+                rows.append({**metrics, **{f"config/{k}": v for k, v in flatten(result.config).items()}})
+                continue
+            frame = result.metrics_dataframe
+            if filter_metric not in frame or filter_mode not in ("min", "max"):
+                raise ConfigError(
+                    f"get_dataframe(filter_metric={filter_metric!r}, filter_mode={filter_mode!r}) needs a reported metric "
+                    f"(there are {sorted(frame)}) and 'min' or 'max'"
+                )
+            column = frame[filter_metric]
+            if column.notna().any():
+                rows.append(frame.loc[column.idxmax() if filter_mode == "max" else column.idxmin()].to_dict())
+        return pd.DataFrame(rows)
+
+    def rows(self, segments: Sequence[tuple[Segment, int]]) -> list[dict[str, Any]]:
+        """Return the reports of ``segments``, of each up to the given iteration, with what was in force."""
+        found: list[dict[str, Any]] = []
+        record = Record.open(self._path, self._aside)
+        try:
+            for segment, end in segments:
+                config = {f"config/{name}": value for name, value in flatten(segment.hparams).items()}
+                before = 0.0
+                if segment.parent is not None:
+                    before = self.population.point((segment.parent, segment.start)).elapsed
+                for report in record.ledger.reports([segment.number]):
+                    data, elapsed = json.loads(report.rows), json.loads(report.elapsed)
+                    for offset, values in enumerate(data["rows"]):
+                        iteration = report.first + offset
+                        if iteration > end:
+                            break
+                        row = dict(zip(data["columns"], values, strict=True))
+                        row.update(
+                            training_iteration=iteration,
+                            time_total_s=elapsed[offset],
+                            time_this_iter_s=round(elapsed[offset] - before, 6),
+                            timestamp=report.at - (elapsed[-1] - elapsed[offset]),
+                            trial_id=f"{segment.member:05d}",
+                            member=segment.member,
+                            segment=segment.number,
+                            parent=segment.parent,
+                        )
+                        row.update(config)
+                        before = elapsed[offset]
+                        found.append(row)
+        finally:
+            record.close()
+        return found
+
+    def checkpoint(self, name: tuple[int, int]) -> Checkpoint:
+        """Return the checkpoint (segment, iteration).
+
+        Raises:
+            CheckpointError: it was not kept.
+        """
+        record = Record.open(self._path, self._aside)
+        try:
+            return Checkpoint(stored=record.checkpoint(name))
+        finally:
+            record.close()
+
+    def kept(self) -> set[tuple[int, int]]:
+        """Return the names of the checkpoints that are there."""
+        record = Record.open(self._path, self._aside)
+        try:
+            return {(row.segment, row.iteration) for row in record.ledger.checkpoints()}
+        finally:
+            record.close()
+
+
+class Result:
+    """What came of one member: the model that it holds at the end, and how that came to be."""
+
+    def __init__(self, grid: ResultGrid, member: Member) -> None:
+        self._grid, self._member = grid, member
+        self._segment = grid.population.segments[member.segment]
+
+    def __repr__(self) -> str:
+        metric = self._grid._metric
+        told = f", {metric}={self._member.metrics[metric]}" if metric in self._member.metrics else ""
+        return f"Result(member {self.member}, {self.state}, iteration {self.iteration}{told})"
+
+    @property
+    def member(self) -> int:
+        """The member's number."""
+        return self._member.number
+
+    @property
+    def state(self) -> str:
+        """``"finished"``, ``"failed"``, or ``"training"`` if the run ended before the member did."""
+        return self._member.state
+
+    @property
+    def iteration(self) -> int:
+        """The model's last reported iteration."""
+        return self._segment.last
+
+    @property
+    def path(self) -> str:
+        """The run's folder."""
+        return self._grid.experiment_path
+
+    @property
+    def error(self) -> MemberError | None:
+        """What ended the member, None if nothing did."""
+        return MemberError(self._member.error) if self.state == "failed" else None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration in force at the end. What made the model is the `schedule`."""
+        return dict(self._segment.hparams)
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """The member's last report, with the automatic metrics; None if it never reported."""
+        if not self._member.metrics:
+            return None
+        last = self._grid.rows([(self._segment, self._segment.last)])[-1:]
+        row = last[0] if last else {}
+        automatic = {k: v for k, v in row.items() if not k.startswith("config/")}
+        return {**self._member.metrics, **automatic, "config": self.config}
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The latest checkpoint of the model; None if there is none."""
+        point = self._member.point
+        return None if point is None else self._grid.checkpoint(point.checkpoint)
+
+    @property
+    def best_checkpoints(self) -> list[tuple[Checkpoint, dict[str, Any]]]:
+        """The member's checkpoints that were kept, each with its report, oldest first."""
+        population, kept = self._grid.population, self._grid.kept()
+        found = []
+        for segment, point in population.history(self.member):
+            if point.checkpoint in kept:
+                report = self._grid.rows([(segment, point.iteration)])[-1]
+                found.append((self._grid.checkpoint(point.checkpoint), report))
+        return found
+
+    @property
+    def lineage(self) -> list[Step]:
+        """The segments that made the model, its founder first, each with the iterations that went into it."""
+        steps = []
+        for segment, end in self._path_to_here():
+            steps.append(Step(segment.start + 1, end, segment.hparams, segment.member, segment.number))
+        return steps
+
+    @property
+    def schedule(self) -> Schedule:
+        """The hyperparameters in force, by iteration, along the path that made the model."""
+        return Schedule([step for step in self.lineage if step.last >= step.first])
+
+    @property
+    def metrics_dataframe(self) -> pd.DataFrame:
+        """The member's own story: every report that it made, in order, with what was in force.
+
+        Columns besides the metrics: ``training_iteration`` (which goes back or forth where the member became a clone),
+        ``segment`` and ``parent`` (the segment that it was cloned from), times, and ``config/…``.
+        """
+        import pandas as pd
+
+        own = [(s, s.last) for s in self._grid.population.segments if s.member == self.member]
+        return pd.DataFrame(self._grid.rows(own))
+
+    @property
+    def lineage_dataframe(self) -> pd.DataFrame:
+        """The training curve of the model: one row for each iteration along its lineage, none of weights thrown away."""
+        import pandas as pd
+
+        return pd.DataFrame(self._grid.rows(self._path_to_here()))
+
+    def value(self, metric: str, mode: str, scope: str) -> float | None:
+        """Return the member's value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""
+        if scope == "last":
+            value = self._member.metrics.get(metric)
+            return float(value) if isinstance(value, (int, float)) else None
+        values = [
+            float(row[metric])
+            for row in self._grid.rows(self._path_to_here())
+            if isinstance(row.get(metric), (int, float)) and not math.isnan(row[metric])
+        ]
+        if not values:
+            return None
+        if scope == "all":
+            return max(values) if mode == "max" else min(values)
+        if scope != "avg":
+            values = values[-5:] if scope == "last-5-avg" else values[-10:]
+        return math.fsum(values) / len(values)
+
+    def _path_to_here(self) -> list[tuple[Segment, int]]:
+        chain = self._grid.population.lineage(self._segment.number)
+        return [(part, child.start) for part, child in zip(chain, chain[1:], strict=False)] + [(chain[-1], chain[-1].last)]

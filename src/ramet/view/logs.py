@@ -1,0 +1,34 @@
+"""What training functions print, in one log file of the run, each line with its member's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+NAME = "members.log"
+
+
+def lines(member: int | None, text: str) -> list[str]:
+    """Return the lines of ``text``, each with the name of who printed it."""
+    who = "worker" if member is None else f"member {member}"
+    return [f"[{who}] {line}" for line in text.splitlines()]
+
+
+class MemberLogs:
+    """The file ``members.log`` in the run's folder; made when the first line comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self._file: TextIO | None = None
+
+    def write(self, member: int | None, text: str) -> None:
+        """Append what ``member`` printed."""
+        if self._file is None:
+            self._file = self._path.open("a", encoding="utf-8", errors="replace")
+        self._file.write("\n".join(lines(member, text)) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
