@@ -23,6 +23,8 @@ from ramet.errors import ConfigError, SpaceError
 from ramet.space import (
     Categorical,
     Domain,
+    Float,
+    Normal,
     Ordered,
     Sampled,
     Space,
@@ -47,6 +49,7 @@ from ramet.space import (
 
 NAN, INF = math.nan, math.inf
 FACTORS = [(1.2, 0.8), (1.2,), (0.8,), (1.0001, 0.9999), (2, 0.5), (1e300,), (1e-300,)]
+FACTORS += [(np.float64(1.5), np.float32(0.5)), np.array([1.5, 0.5])]
 ODD_VALUES = [
     NAN,
     INF,
@@ -118,10 +121,6 @@ DOMAINS = [
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-def is_grid(domain: Domain) -> bool:
-    return isinstance(domain, Ordered) or domain.type is int or getattr(domain, "q", None) is not None
 
 
 def same(a: Any, b: Any) -> bool:
@@ -224,7 +223,7 @@ def random_domain(pick: random.Random) -> Domain:
 
 def random_tree(pick: random.Random, depth: int = 0) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    for name in pick.sample("abcd", pick.randint(1, 3)):
+    for name in pick.sample("abcd", pick.randint(1, 2)):
         tree[name] = random_tree(pick, depth + 1) if depth < 2 and pick.random() < 0.3 else random_domain(pick)
     return tree
 
@@ -240,7 +239,7 @@ def test_law_ten_thousand_spaces_stay_closed_under_perturbation(seed: int) -> No
     space = Space(None, random_tree(pick))
     (config,) = space.founders(1, seed)
     factors = pick.choice([(1.2, 0.8), (1.5,), (0.9,), (1.001, 0.999), (3.0, 0.1, 1.1)])
-    for step in range(3):
+    for step in range(2):
         new = {}
         for path, domain in space.mutable.items():
             before = (
@@ -255,7 +254,7 @@ def test_law_ten_thousand_spaces_stay_closed_under_perturbation(seed: int) -> No
         config = with_values(config, new)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(
     domain=any_domain(), seed=st.integers(0, 2**32), factors=st.sampled_from(FACTORS), value=st.sampled_from(ODD_VALUES)
 )
@@ -274,7 +273,7 @@ def test_law_any_domain_is_closed(domain: Domain, seed: int, factors: Any, value
     assert_lawful(domain, domain.decode(draw.random()))
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(domain=any_domain(), u=st.floats(-0.5, 1.5), seed=st.integers(0, 2**32))
 def test_law_encode_and_decode_are_inverse(domain: Domain, u: float, seed: int) -> None:
     """A value goes to [0, 1] and comes back as itself (floats to rounding); the ends are the first and last value."""
@@ -282,9 +281,10 @@ def test_law_encode_and_decode_are_inverse(domain: Domain, u: float, seed: int) 
         place = domain.encode(value)
         assert 0.0 <= place <= 1.0
         back = domain.decode(place)
-        if isinstance(value, float) and not is_grid(domain) and domain.type is float:
-            width = getattr(domain, "sd", None) or abs(domain.upper) + abs(domain.lower)  # type: ignore[attr-defined]
-            assert math.isclose(back, value, rel_tol=1e-9, abs_tol=1e-9 * width)
+        if isinstance(domain, Normal) and domain.q is None:
+            assert back == pytest.approx(value, abs=1e-4 * domain.sd)  # probabilities near 1 are coarse
+        elif isinstance(domain, Float) and domain.q is None:
+            assert math.isclose(back, value, rel_tol=1e-9, abs_tol=1e-9 * (abs(domain.lower) + abs(domain.upper)))
         elif domain.type is not object:
             assert back == value
     assert domain.decode(-3) == domain.decode(0) or domain.type is object
@@ -408,7 +408,7 @@ def test_perturb_defaults_to_the_factors_of_the_paper() -> None:
     assert {loguniform(0.1, 10).perturb(1.0, draw) for _ in range(50)} == {1.2, 0.8}
 
 
-@pytest.mark.parametrize("factors", [(), (0,), (-1,), (NAN,), (INF,)], ids=repr)
+@pytest.mark.parametrize("factors", [(), (0,), (-1,), (NAN,), (INF,), ("2",), (None,), (True,)], ids=repr)
 @pytest.mark.parametrize("domain", [uniform(0, 1), randint(0, 9), Sampled(float, probe=1.0)], ids=repr)
 def test_perturb_refuses_factors_that_are_none(domain: Domain, factors: Any) -> None:
     """A factor that no number can be multiplied by is the caller's fault and named."""
@@ -478,6 +478,8 @@ def test_perturb_choice_keeps_a_category_and_draws_what_is_none() -> None:
 
 
 class Incomparable:
+    """An object whose comparison fails."""
+
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("cannot be compared")
 
@@ -893,7 +895,7 @@ def test_founders_of_the_unmodified_tutorial() -> None:
 
 def test_founders_are_the_product_of_the_grids_times_the_samples() -> None:
     """All combinations come once a repetition, the grids' paths sorted and the first varying fastest, as in Ray."""
-    space = Space({"b": grid_search("x y".split()), "a": {"z": {"grid_search": [1, 2, 3]}}, "c": uniform(0, 1)})
+    space = Space({"b": grid_search(["x", "y"]), "a": {"z": {"grid_search": [1, 2, 3]}}, "c": uniform(0, 1)})
     founders = space.founders(2, seed=0)
     once = [(1, "x"), (2, "x"), (3, "x"), (1, "y"), (2, "y"), (3, "y")]
     assert [(f["a"]["z"], f["b"]) for f in founders] == once * 2
@@ -982,14 +984,21 @@ def test_space_does_not_change_what_it_was_given() -> None:
         lambda spec: getattr(spec.config, "nothing", 5),
         lambda spec: spec.get("nothing", 5),
         lambda spec: 5 if "x" in spec and "nothing" not in spec.config and not hasattr(spec, "nothing") else 0,
-        lambda spec: len(spec.config) - 1,
+        lambda spec: len(spec.config),
+        lambda spec: 5 - hasattr(spec, "__array__"),
+        lambda spec: sorted(spec)[0] == "deep" and {**spec.config}["other"],
         lambda: 5,
     ],
 )
 def test_sample_from_reads_other_values(read: Callable[..., Any]) -> None:
     """A function reads the other values by key and by attribute, at any depth, before and after its own place."""
-    tree = {"mine": sample_from(read), "x": grid_search([5]), "deep": {"down": {"x": randint(5, 6)}},
-            "other": sample_from(lambda spec: spec.config["late"] + 1), "late": sample_from(lambda spec: 4)}  # fmt: skip
+    tree = {
+        "mine": sample_from(read),
+        "x": grid_search([5]),
+        "deep": {"down": {"x": randint(5, 6)}},
+        "other": sample_from(lambda spec: spec.config["late"] + 1),
+        "late": sample_from(lambda spec: 4),
+    }
     (founder,) = Space(tree, {"mutable": [7]}).founders(1, 0)
     assert founder == {"mine": 5, "x": 5, "deep": {"down": {"x": 5}}, "other": 5, "late": 4, "mutable": 7}
 

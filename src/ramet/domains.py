@@ -324,7 +324,7 @@ class Integer(_Numeric):
 class Normal(_Numeric):
     """Floats drawn from a normal distribution, unbounded; multiples of ``q`` if given. Made by ``randn``, ``qrandn``.
 
-    Its place in [0, 1] is the cumulative probability, which can be told apart within some 8 sd of the mean.
+    Its place in [0, 1] is the cumulative probability, which tells values within 7 sd of the mean apart.
     """
 
     mean: float = 0.0
@@ -349,10 +349,10 @@ class Normal(_Numeric):
         return x
 
     def encode(self, value: Any) -> float:
-        return _STANDARD_NORMAL.cdf((self.clip(value) - self.mean) / self.sd)
+        return math.erfc((self.mean - self.clip(value)) / self.sd / math.sqrt(2)) / 2
 
     def decode(self, u: float) -> Any:
-        u = min(max(_unit(u), 1e-16), 1 - 1e-16)  # the ends themselves lie at infinity
+        u = min(max(_unit(u), 1e-12), 1 - 1e-12)  # the ends themselves lie at infinity
         return self._nearest(self.mean + self.sd * _STANDARD_NORMAL.inv_cdf(u))
 
     def _as_call(self) -> tuple[str, dict[str, Any]]:
@@ -677,9 +677,10 @@ def _index(rng: np.random.Generator, n: int) -> int:
 def _one_of(factors: Factors, rng: np.random.Generator) -> float:
     if not len(factors):
         raise SpaceError(f"factors={factors!r} is empty; give at least one, such as (1.2, 0.8)")
-    factor = factors[_index(rng, len(factors))]
-    if not 0 < factor < math.inf:
-        raise SpaceError(f"factors={factors!r} holds {factor!r}; give finite factors above 0, such as (1.2, 0.8)")
+    drawn = factors[_index(rng, len(factors))]
+    factor = _number(drawn)  # a numpy factor would make its product a numpy scalar
+    if factor is None or not 0 < factor < math.inf:
+        raise SpaceError(f"factors={factors!r} holds {drawn!r}; give finite factors above 0, such as (1.2, 0.8)")
     return factor
 
 
@@ -775,7 +776,7 @@ def _check_quantum(call: str, q: float, **marks: float) -> None:
     if "lower" not in marks:
         return
     lower, upper = marks["lower"], marks["upper"]
-    if q > upper - lower:
+    if upper - lower < q * (1 - 1e-6):
         raise SpaceError(f"{call}: q={q!r} is larger than the range from {lower!r} to {upper!r}; give a smaller q")
     for name, mark in marks.items():
         k = mark / q

@@ -409,7 +409,7 @@ class _Founder:
         while path not in self.values:
             rng = self.generator(path)
             try:
-                spec = (_Spec(self, (), self.tree),) if function.takes_spec else ()
+                spec = (_Spec(self, path, (), self.tree),) if function.takes_spec else ()
                 value = _settled(self.call(function.func, rng, spec))
             except _NeededFirst as needed:
                 self.compute(needed.path, (*waiting, path))
@@ -426,19 +426,19 @@ class _Founder:
 
 
 class _View(Mapping[str, Any]):
-    """What a sample_from function sees of a dict: read by key or by attribute; dicts in it are views too."""
+    """What the sample_from at ``reader`` sees of a dict: read by key or by attribute; dicts in it are views too."""
 
-    __slots__ = ("_above", "_founder", "_tree")
+    __slots__ = ("_above", "_founder", "_reader", "_tree")
 
-    def __init__(self, founder: _Founder, above: Path, tree: dict[str, Any]) -> None:
-        self._founder, self._above, self._tree = founder, above, tree
+    def __init__(self, founder: _Founder, reader: Path, above: Path, tree: dict[str, Any]) -> None:
+        self._founder, self._reader, self._above, self._tree = founder, reader, above, tree
 
     def __getitem__(self, key: str) -> Any:
         path = (*self._above, key)
         if key not in self._tree:
             raise _NoSuchKeyError(f"reads {_shown(path)}, which is not there; the keys are {_keys(self._founder.tree)}")
         if isinstance(self._tree[key], dict):
-            return _View(self._founder, path, self._tree[key])
+            return _View(self._founder, self._reader, path, self._tree[key])
         if path not in self._founder.values:
             raise _NeededFirst(path)
         return self._founder.values[path]
@@ -448,11 +448,15 @@ class _View(Mapping[str, Any]):
             raise AttributeError(name)
         return self[name]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._tree  # asking whether a key is there needs no value
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tree)
+        # Without the reader's own key, which has no value yet: dict(spec.config) must not wait for itself.
+        return (key for key in self._tree if (*self._above, key) != self._reader)
 
     def __len__(self) -> int:
-        return len(self._tree)
+        return sum(1 for _ in self)
 
 
 class _Spec(_View):
@@ -462,7 +466,7 @@ class _Spec(_View):
 
     @property
     def config(self) -> _View:
-        return _View(self._founder, (), self._tree)
+        return _View(self._founder, self._reader, (), self._tree)
 
     def __getitem__(self, key: str) -> Any:
         return self.config if key == "config" and key not in self._tree else super().__getitem__(key)
