@@ -183,8 +183,10 @@ class _Numeric(Domain):
             return self.sample(rng)
         if factor == 1:
             return x
-        if self._log:  # a product is already a step in log space
-            there, back = x * factor, x / factor
+        if self._log:
+            u = self.encode(x)
+            step = (factor - 1) * max(u, ZERO_SCALE)
+            there, back = self._on_log_axis(_unit(u + step)), self._on_log_axis(_unit(u - step))
         else:
             step = (factor - 1) * max(abs(x), self._scale)
             there, back = (x + step, x - step) if x >= 0 else (x - step, x + step)
@@ -204,6 +206,11 @@ class _Numeric(Domain):
         if not self._first <= goal <= self._last:
             goal = k - direction
         return self._at(goal if self._first <= goal <= self._last else k)
+
+    def _on_log_axis(self, u: float) -> float:
+        """Return the value at ``u`` of the way from the lower to the upper bound, in logarithms."""
+        low = math.log(self._low)
+        return math.exp(low + u * (math.log(self._high) - low))
 
     def clip(self, value: Any) -> Any:
         nearest = self._nearest(value)
@@ -229,8 +236,7 @@ class _Numeric(Domain):
     def decode(self, u: float) -> Any:
         u = _unit(u)
         if self._log:
-            low = math.log(self._low)
-            return self._nearest(math.exp(low + u * (math.log(self._high) - low)))
+            return self._nearest(self._on_log_axis(u))
         return self._nearest(self._low + u * (self._high - self._low))
 
 

@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -19,6 +20,8 @@ REFUSED = 97
 
 class Told:
     """A session's channel over the socket. What was read too early is kept for the main loop."""
+
+    now = staticmethod(time.perf_counter)
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -87,6 +90,8 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's to handle
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     told = Told(Connection(descriptor))
     _, paths, preload, setup, payload = told.receive()
     sys.path[:] = paths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from ramet.seeding import preserved
 from ramet.trainable import loaded
 
 
-class _Work:
+class Work:
     """One suspended function, and its session's channel: to hand over is to switch to the controller."""
 
     def __init__(self, executor: InlineExecutor, slot: int, assignment: Assignment) -> None:
@@ -63,6 +64,10 @@ class _Work:
         """See `ramet.executor.worker.Channel`."""
         return self.told_to_stop
 
+    def now(self) -> float:
+        """See `ramet.executor.worker.Channel`."""
+        return time.perf_counter()
+
     def refused(self) -> NoReturn:
         """See `ramet.executor.worker.Channel`: a function that will not unwind is never switched to again."""
         while True:
@@ -97,8 +102,8 @@ class InlineExecutor:
         self.slots = slots
         self.setup: Setup | None = None
         self.came: list[Handover | Output] = []
-        self.queue: deque[_Work] = deque()
-        self._works: dict[int, _Work] = {}
+        self.queue: deque[Work] = deque()
+        self.works: dict[int, Work] = {}
         self._count = 0
 
     def __repr__(self) -> str:
@@ -115,18 +120,21 @@ class InlineExecutor:
 
     def start(self, slot: int, assignment: Assignment) -> None:
         """Make a suspended function; the next poll runs it."""
-        work = _Work(self, slot, assignment)
-        self._works[assignment.work] = work
+        work = self._make(slot, assignment)
+        self.works[assignment.work] = work
         self.queue.append(work)
+
+    def _make(self, slot: int, assignment: Assignment) -> Work:
+        return Work(self, slot, assignment)
 
     def proceed(self, work: int, lease: Lease) -> None:
         """Let the next poll go on with it."""
-        self._works[work].lease = lease
-        self.queue.append(self._works[work])
+        self.works[work].lease = lease
+        self.queue.append(self.works[work])
 
     def stop(self, work: int) -> None:
         """Unwind the function now, so that its ``finally`` blocks run before anything else does."""
-        stopped = self._works.pop(work, None)
+        stopped = self.works.pop(work, None)
         if stopped is not None:
             stopped.told_to_stop = True
             with contextlib.suppress(ValueError):
@@ -142,7 +150,7 @@ class InlineExecutor:
         came, self.came = self.came, []
         for handover in came:
             if isinstance(handover, Handover) and (handover.ended is not None or handover.error is not None):
-                self._works.pop(handover.work, None)
+                self.works.pop(handover.work, None)
         return came
 
     def _run_next(self) -> None:
@@ -150,6 +158,6 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Unwind every function that is still suspended."""
-        for work in list(self._works):
+        for work in list(self.works):
             self.stop(work)
         self.queue.clear()

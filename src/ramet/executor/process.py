@@ -168,7 +168,7 @@ class ProcessExecutor:
         self._workers[slot] = worker
         self._selector.register(connection.fileno(), selectors.EVENT_READ, worker)
         self._selector.register(reading, selectors.EVENT_READ, worker)
-        preload = [name for name in ("ramet.compat.ray",) if name in sys.modules]
+        preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
         self._send(worker, ("setup", list(sys.path), preload, self._setup, self._payload))
 
     def _send(self, worker: _Worker, message: Any) -> None:

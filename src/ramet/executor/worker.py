@@ -50,6 +50,9 @@ class Channel(Protocol):
     def stopped(self) -> bool:
         """Return whether this work was told to stop; never waits."""
 
+    def now(self) -> float:
+        """Return the time in seconds from some fixed moment: the clock, or the virtual one of a simulation."""
+
     def refused(self) -> NoReturn:
         """The function went on reporting after it was told to unwind: it loses its place, and never comes back."""
 
@@ -74,9 +77,10 @@ class Session:
         self._latest_time = -math.inf
         self._overdue_at = math.inf
         self._read = False
+        self._now = channel.now
         self._set_rules()
         self._set_lease(assignment.lease)
-        now = time.perf_counter()
+        now = self._now()
         self._zero = now - assignment.elapsed
         self._flush_at = now + FLUSH_SECONDS
         self.reseed()
@@ -95,7 +99,7 @@ class Session:
             )
         self.iteration += 1
         self.compute += 1
-        now = time.perf_counter()
+        now = self._now()
         elapsed = now - self._zero
         self._rows.append(row)
         self._clock.append(elapsed)
@@ -123,7 +127,7 @@ class Session:
         if self._time_attr == "training_iteration":
             return self.iteration + 1 >= self.lease.until
         if self._time_attr == "time_total_s":
-            return time.perf_counter() - self._zero >= self.lease.until
+            return self._now() - self._zero >= self.lease.until
         return self._latest_time >= self.lease.until
 
     def rng(self) -> np.random.Generator:
@@ -240,10 +244,10 @@ class Session:
         moment = self._time(row, elapsed)
         if checkpoint is not None:
             # What saving costs is no training time of the model; a clone would inherit it.
-            before = time.perf_counter()
+            before = self._now()
             name = f"{self.assignment.segment:06d}-{self.iteration:08d}"
             stored = checkpoint.pack(self.store, name)
-            self._zero += time.perf_counter() - before
+            self._zero += self._now() - before
             self._seal(stored, moment, elapsed)
             self._checkpoint = stored
             self._overdue_at = math.inf
@@ -253,15 +257,15 @@ class Session:
             raise Unwind
         boundary = checkpoint is not None and moment >= self.lease.until
         if boundary or self.lease.each_report:
-            before = time.perf_counter()
+            before = self._now()
             self._send(waiting=True)
             lease = self.channel.answer(at_checkpoint=checkpoint is not None)
-            self._zero += time.perf_counter() - before
+            self._zero += self._now() - before
             if lease is None:
                 self._leave()
             else:
                 self._set_lease(lease)
-        elif time.perf_counter() >= self._flush_at or self._pending >= FLUSH_ROWS or self._heavy():
+        elif self._now() >= self._flush_at or self._pending >= FLUSH_ROWS or self._heavy():
             self._send()
             if self.channel.stopped():
                 self._leave()
@@ -319,7 +323,7 @@ class Session:
         self.channel.hand_over(
             Handover(self.assignment.work, blocks, waiting, ended, error, fault, overdue)
         )
-        self._flush_at = time.perf_counter() + FLUSH_SECONDS
+        self._flush_at = self._now() + FLUSH_SECONDS
 
     # ------------------------------------------------------------------ the stretch as a whole
 
