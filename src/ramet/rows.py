@@ -10,7 +10,7 @@ import numpy as np
 
 from ramet.errors import ReportError
 
-_SCALARS = frozenset({float, int, bool, str, type(None)})
+SCALARS = frozenset({float, int, bool, str, type(None)})
 
 
 def plain(metrics: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def plain(metrics: Any) -> dict[str, Any]:
     """
     if type(metrics) is dict:
         for value in metrics.values():
-            if type(value) not in _SCALARS:
+            if type(value) not in SCALARS:
                 break
         else:
             if all(type(key) is str for key in metrics):
@@ -48,7 +48,7 @@ def _flatten(row: dict[str, Any], prefix: str, metrics: Mapping[Any, Any]) -> No
 
 
 def _scalar(name: str, value: Any) -> Any:
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return value
     if isinstance(value, (bool, np.bool_)):
         return bool(value)

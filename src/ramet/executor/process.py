@@ -40,6 +40,7 @@ class _Worker:
     ready: bool = False
     work: int | None = None
     member: int | None = None
+    assignment: Assignment | None = None
     leaving: dict[int, float] = field(default_factory=dict)
     tail: bytes = b""
 
@@ -95,7 +96,7 @@ class ProcessExecutor:
     def start(self, slot: int, assignment: Assignment) -> None:
         """Send the assignment; a worker that still unwinds reads it when it has."""
         worker = self._workers[slot]
-        worker.work, worker.member = assignment.work, assignment.member
+        worker.work, worker.member, worker.assignment = assignment.work, assignment.member, assignment
         self._slot_of[assignment.work] = slot
         self._send(worker, ("start", assignment))
 
@@ -194,6 +195,7 @@ class ProcessExecutor:
                 if message.ended is not None or message.error is not None:
                     self._slot_of.pop(message.work, None)
                     worker.work = None
+                    worker.leaving[message.work] = time.monotonic() + UNWIND_SECONDS
             return
         verb, what = message
         if verb == "ready":
@@ -228,13 +230,17 @@ class ProcessExecutor:
                 f"worker {worker.slot} died before it could start ({_how(status)}): "
                 f"{worker.tail.decode(errors='replace').strip() or 'it said nothing'}"
             )
-        if worker.work is not None:
+        self._spawn(worker.slot)
+        if worker.work is not None and worker.leaving:
+            # It died of what it should have left; the work that waited for that is innocent, and starts anew.
+            assert worker.assignment is not None
+            self.start(worker.slot, worker.assignment)
+        elif worker.work is not None:
             self._slot_of.pop(worker.work, None)
             told = worker.tail.decode(errors="replace")
             came.append(
                 Handover(worker.work, error=f"the worker process died: {_how(status)}{': ' + told if told else ''}")
             )
-        self._spawn(worker.slot)
 
     def _end_the_unwilling(self) -> None:
         now = time.monotonic()

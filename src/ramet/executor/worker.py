@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import math
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Protocol
@@ -19,16 +17,16 @@ import numpy as np
 
 from ramet import session as door
 from ramet.checkpoint import Checkpoint
-from ramet.core.messages import Assignment, Block, Handover, Lease, Setup, StoredCheckpoint
+from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.core.stopping import Threshold
 from ramet.draws import entropy
 from ramet.errors import CheckpointError, ReportError
-from ramet.rows import plain
+from ramet.executor.batch import FLUSH_ROWS, Batch
+from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
 from ramet.store.checkpoints import CheckpointStore
 
 FLUSH_SECONDS = 0.1
-FLUSH_ROWS = 2000
 
 
 class Unwind(BaseException):
@@ -64,52 +62,85 @@ class Session:
         self.setup, self.assignment, self.channel, self.slot = setup, assignment, channel, slot
         self.lease = assignment.lease
         self.iteration = assignment.iteration
-        self.compute = assignment.compute
         self.over = False
         self.store = CheckpointStore(setup.store)
         self._checkpoint = assignment.checkpoint
         self._generator: np.random.Generator | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._clock: list[float] = []
-        self._blocks: list[Block] = []
-        self._pending = 0
+        self._batch = Batch(assignment.iteration)
+        self._names: Any = None
         self._time_attr = setup.time_attr
         self._latest_time = -math.inf
         self._overdue_at = math.inf
-        self._read = False
         self._now = channel.now
         self._set_rules()
         self._set_lease(assignment.lease)
         now = self._now()
         self._zero = now - assignment.elapsed
         self._flush_at = now + FLUSH_SECONDS
+        self._look_ahead()
         self.reseed()
 
     # ------------------------------------------------------------------ what user code calls
 
     def report(self, metrics: Any, checkpoint: Checkpoint | None) -> None:
-        """Take in one row; the path of a report that is no boundary is kept short."""
+        """Take in one row. What is done here is done for every step of every member: only what cannot wait."""
         if self.over:
             self.channel.refused()
-        row = plain(metrics)
+        if type(metrics) is dict and metrics.keys() == self._names and SCALARS.issuperset(map(type, metrics.values())):
+            row = metrics.copy()
+        else:
+            row = plain(metrics)
+            self._names = row.keys()
+        self.iteration = iteration = self.iteration + 1
+        now = self._now()
+        elapsed = now - self._zero
+        self._batch.add(row, elapsed)
+        if (
+            checkpoint is None
+            and now < self._flush_at
+            and iteration < self._alone_until
+            and not self._must_look
+            and not row.get("done")
+        ):
+            return
+        self._consider(row, elapsed, checkpoint)
+
+    def _consider(self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None) -> None:
+        """Look at the row in full: does it stop, is it a boundary, is it time to flush?"""
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             raise CheckpointError(
                 f"report(checkpoint={type(checkpoint).__name__}) is no Checkpoint: give Checkpoint.from_dict(…) or "
                 "Checkpoint.from_directory(…)"
             )
-        self.iteration += 1
-        self.compute += 1
-        now = self._now()
-        elapsed = now - self._zero
-        self._rows.append(row)
-        self._clock.append(elapsed)
         reason = self._stop_reason(row, elapsed)
-        if checkpoint is None and reason is None and not self.lease.each_report:
-            if now < self._flush_at and len(self._rows) < FLUSH_ROWS and self._time(row, elapsed) < self._overdue_at:
-                return
-            self._flush(row, elapsed)
+        if checkpoint is not None or reason is not None or self.lease.each_report:
+            self._hand_over(row, elapsed, checkpoint, reason)
             return
-        self._hand_over(row, elapsed, checkpoint, reason)
+        overdue = self._time(row, elapsed) >= self._overdue_at
+        if overdue:
+            self._overdue_at += max(self.lease.interval, 1e-9)
+        if overdue or self._now() >= self._flush_at or len(self._batch) >= FLUSH_ROWS:
+            self._send(overdue=overdue)
+            if self.channel.stopped():
+                self._leave()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Find the iteration before which no report without a checkpoint can matter."""
+        by_count = self._time_attr == "training_iteration"
+        self._alone_until = min(
+            self._until_iteration,
+            self._until_compute - self.assignment.compute + self.assignment.iteration,
+            self._overdue_at if by_count else math.inf,
+            self.iteration + FLUSH_ROWS - len(self._batch),
+        )
+        timed = by_count or (self._time_attr == "time_total_s" and self._overdue_at == math.inf)
+        self._must_look = bool(self._thresholds or self._others or self.lease.each_report or not timed)
+
+    @property
+    def compute(self) -> int:
+        """The member's reports so far, those of its other segments included."""
+        return self.assignment.compute + self.iteration - self.assignment.iteration
 
     def get_checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint to continue from, or the one reported last."""
@@ -230,14 +261,6 @@ class Session:
         self._latest_time = float(value)
         return self._latest_time
 
-    def _flush(self, row: dict[str, Any], elapsed: float) -> None:
-        overdue = self._time(row, elapsed) >= self._overdue_at
-        if overdue:
-            self._overdue_at += max(self.lease.interval, 1e-9)
-        self._send(overdue=overdue)
-        if self.channel.stopped():
-            self._leave()
-
     def _hand_over(
         self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None, reason: str | None
     ) -> None:
@@ -248,7 +271,7 @@ class Session:
             name = f"{self.assignment.segment:06d}-{self.iteration:08d}"
             stored = checkpoint.pack(self.store, name)
             self._zero += self._now() - before
-            self._seal(stored, moment, elapsed)
+            self._batch.seal(self.iteration, stored, moment, tuple(self._states) if self._others else ())
             self._checkpoint = stored
             self._overdue_at = math.inf
         if reason is not None:
@@ -265,64 +288,24 @@ class Session:
                 self._leave()
             else:
                 self._set_lease(lease)
-        elif self._now() >= self._flush_at or self._pending >= FLUSH_ROWS or self._heavy():
+        elif self._now() >= self._flush_at or self._batch.heavy:
             self._send()
             if self.channel.stopped():
                 self._leave()
         if checkpoint is not None:
             self.reseed()
-
-    def _heavy(self) -> bool:
-        return sum(len(block.stored.data or b"") for block in self._blocks if block.stored is not None) > 1 << 20
+        self._look_ahead()
 
     def _leave(self) -> None:
         self.over = True
         raise Unwind
 
-    def _seal(self, stored: StoredCheckpoint | None = None, moment: float | None = None, clock: float = 0.0) -> None:
-        """Turn the buffered rows into blocks; the last one carries the checkpoint."""
-        rows, times = self._rows, self._clock
-        if not rows:
-            return
-        self._rows, self._clock = [], []
-        first = self.iteration - len(rows) + 1
-        at = time.time()
-        start = 0
-        for end in range(1, len(rows) + 1):
-            if end < len(rows) and rows[end].keys() == rows[start].keys():
-                continue
-            columns = list(rows[start])
-            body = json.dumps(
-                {"columns": columns, "rows": [[row[c] for c in columns] for row in rows[start:end]]},
-                separators=(",", ":"),
-            )
-            last = end == len(rows)
-            self._blocks.append(
-                Block(
-                    first=first + start,
-                    last=first + end - 1,
-                    metrics=rows[end - 1],
-                    rows=body,
-                    elapsed=json.dumps([round(t, 6) for t in times[start:end]], separators=(",", ":")),
-                    at=at,
-                    time=moment if last else None,
-                    clock=times[end - 1] if not last or stored is None else clock,
-                    stored=stored if last else None,
-                    stopping=tuple(self._states) if self._others and last else (),
-                )
-            )
-            self._pending += end - start
-            start = end
-
     def _send(
         self, *, waiting: bool = False, ended: str | None = None, error: str | None = None, fault: str | None = None,
         overdue: bool = False,
     ) -> None:
-        self._seal()
-        blocks, self._blocks, self._pending = tuple(self._blocks), [], 0
-        self.channel.hand_over(
-            Handover(self.assignment.work, blocks, waiting, ended, error, fault, overdue)
-        )
+        blocks = self._batch.taken(self.iteration)
+        self.channel.hand_over(Handover(self.assignment.work, blocks, waiting, ended, error, fault, overdue))
         self._flush_at = self._now() + FLUSH_SECONDS
 
     # ------------------------------------------------------------------ the stretch as a whole
