@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError
@@ -100,7 +101,7 @@ class Checkpoint:
         target = Path(path if path is not None else tempfile.mkdtemp(prefix="ramet-"))
         target.mkdir(parents=True, exist_ok=True)
         if self._data is not None:
-            (target / _DICT_FILE).write_bytes(cloudpickle.dumps(dict(self._data)))
+            (target / _DICT_FILE).write_bytes(_pickled(dict(self._data)))
         elif self._stored is not None and self._stored.data is not None:
             if self._stored.kind == "zip":
                 with zipfile.ZipFile(BytesIO(self._stored.data)) as archive:
@@ -160,7 +161,7 @@ class Checkpoint:
             return self._stored
         if self._data is not None:
             try:
-                data = cloudpickle.dumps(dict(self._data), protocol=5)
+                data = _pickled(dict(self._data))
             except Exception as error:
                 raise CheckpointError(
                     f"Checkpoint.from_dict({sorted(map(str, self._data))}) cannot be pickled ({error}): save plain data, "
@@ -184,6 +185,30 @@ class Checkpoint:
 
 def _restored(path: Path | None, data: Mapping[str, Any] | None, stored: StoredCheckpoint | None) -> Checkpoint:
     return Checkpoint(path, data=data, stored=stored)
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Writes numpy arrays by their content alone, so that the same state gives the same bytes.
+
+    Numpy's own way writes the dtype object, once or twice depending on whether two arrays share it, which differs
+    between an array that was computed and one that was loaded.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is np.ndarray and obj.dtype.kind in "biufc" and obj.dtype.isnative:
+            order = "F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C"
+            return _array, (obj.dtype.str, obj.shape, order, bytearray(obj.tobytes(order)))
+        return super().reducer_override(obj)
+
+
+def _array(dtype: str, shape: tuple[int, ...], order: Any, data: bytearray) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
+
+
+def _pickled(data: dict[str, Any]) -> bytes:
+    buffer = BytesIO()
+    _Pickler(buffer, protocol=5).dump(data)
+    return buffer.getvalue()
 
 
 def _size(directory: Path, limit: int) -> int | None:
