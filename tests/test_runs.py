@@ -1,6 +1,8 @@
 """Whole runs through the front door: what the plan promises about meaning, loudness and repetition."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -329,3 +331,43 @@ def test_with_parameters_reach_every_worker(tmp_path):
     bound = ramet.with_parameters(train, data=list(range(1000)), scale=2)
     results = run(tmp_path, bound, executor="process", members=2)
     assert [result.metrics["score"] for result in results] == [999_000.0] * 2
+
+
+SCRIPT = """
+import ramet
+
+offset = 10
+
+class Model:
+    def __init__(self, rate):
+        self.rate = rate
+    def step(self):
+        return self.rate + offset
+
+def make(scale):
+    return lambda config: ramet.report({"score": Model(config["rate"]).step() * scale})
+
+results = ramet.Tuner(
+    make(2),
+    param_space={"rate": ramet.grid_search([1.0, 2.0])},
+    tune_config=ramet.TuneConfig(metric="score", mode="max"),
+    run_config=ramet.RunConfig(storage_path=WHERE, verbose=0),
+).fit()
+print([result.metrics["score"] for result in results])
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "stdin", "exec"])
+def test_functions_of_main_without_a_guard(tmp_path, how):
+    """Closures, lambdas and classes of a script, of standard input or of a notebook's cell train in workers."""
+    script = SCRIPT.replace("WHERE", repr(str(tmp_path)))
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    command, text = {
+        "script": ([sys.executable, str(path)], None),
+        "stdin": ([sys.executable, "-"], script),
+        "exec": ([sys.executable, "-c", f"exec({script!r})"], None),
+    }[how]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[22.0, 24.0]"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ramet.executor.inline import InlineExecutor as InlineExecutor
     from ramet.executor.process import ProcessExecutor as ProcessExecutor
     from ramet.executor.simulated import SimulatedExecutor as SimulatedExecutor
+    from ramet.repeatability import check_repeatable as check_repeatable
     from ramet.resources import init as init
     from ramet.resources import is_initialized as is_initialized
     from ramet.resources import shutdown as shutdown
@@ -80,6 +81,7 @@ _HOMES = {
     "executor.inline": "InlineExecutor",
     "executor.process": "ProcessExecutor",
     "executor.simulated": "SimulatedExecutor",
+    "repeatability": "check_repeatable",
     "resources": "init is_initialized shutdown",
     "results": "Result ResultGrid",
     "schedule": "Schedule",

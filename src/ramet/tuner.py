@@ -109,10 +109,9 @@ class Tuner:
         name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = _new_folder(Path(self.run.folder), name)
         executor = _executor(self.run.executor)
-        loop = _Loop(
-            engine, Record.create(folder, _meta()), executor, display_for(self.run.verbose, executor.interactive), self.run,
-            at_once=self.tune.max_concurrent_trials or None,
-        )  # fmt: skip
+        record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
+        display = display_for(self.run.verbose, executor.interactive)
+        loop = _Loop(engine, record, executor, display, self.run, at_once=self.tune.max_concurrent_trials or None)
         setup = Setup(
             run=folder.name,
             seed=seed,
@@ -127,7 +126,7 @@ class Tuner:
             for member in engine.population.members:
                 if member.state == "failed":
                     raise MemberError(f"member {member.number} failed:\n{member.error}")
-        return ResultGrid(folder, self.metric, self.mode, aside=loop.record.aside)
+        return ResultGrid(folder, self.metric, self.mode, aside=record.aside)
 
     def _facts(self, name: str) -> dict[str, Any]:
         checkpoints = self.run.checkpoint_config or CheckpointConfig()

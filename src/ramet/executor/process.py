@@ -26,6 +26,9 @@ from ramet.trainable import pickled
 UNWIND_SECONDS = 30.0
 """How long a function may take to leave after it was told to stop, before its process is ended."""
 
+TRIES = 3
+"""How many workers in a row may die before they are ready, until the run is given up."""
+
 _BOOT = "import sys; from ramet.executor.child import main; main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
 
 
@@ -69,6 +72,7 @@ class ProcessExecutor:
         self._slot_of: dict[int, int] = {}
         self._selector: selectors.BaseSelector | None = None
         self._devices: list[str | None] = []
+        self._stillborn = 0
         self._payload = b""
         self._setup: Setup | None = None
 
@@ -225,14 +229,15 @@ class ProcessExecutor:
     def _died(self, worker: _Worker, came: list[Handover | Output]) -> None:
         """A worker is gone: say so of its work, and start another in its place."""
         status = self._bury(worker, patience=1.0)
-        if not worker.ready:
+        self._stillborn = 0 if worker.ready else self._stillborn + 1
+        if self._stillborn >= TRIES:
             raise TrainableError(
-                f"worker {worker.slot} died before it could start ({_how(status)}): "
+                f"{TRIES} workers in a row died before they could start, the last of {_how(status)}: "
                 f"{worker.tail.decode(errors='replace').strip() or 'it said nothing'}"
             )
         self._spawn(worker.slot)
-        if worker.work is not None and worker.leaving:
-            # It died of what it should have left; the work that waited for that is innocent, and starts anew.
+        if worker.work is not None and (worker.leaving or not worker.ready):
+            # It died of what it should have left, or of nothing at all; the work that waited is innocent.
             assert worker.assignment is not None
             self.start(worker.slot, worker.assignment)
         elif worker.work is not None:
