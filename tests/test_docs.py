@@ -1,0 +1,259 @@
+"""What the documentation says is so: its code runs, its links lead somewhere, its tables agree with the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import os
+import pkgutil
+import re
+import sqlite3
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import ramet
+from ramet import session
+from ramet.core.events import KINDS
+from ramet.store.ledger import FORMAT, Ledger
+
+ROOT = Path(__file__).parent.parent
+PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")) if path.is_file()]
+
+SIDE_EFFECTS = {"ramet.compat.ray_installed"}
+"""Modules that do something when they are imported, which is what they are for."""
+
+
+def name_of(path: object) -> str:
+    """Return a page's name for pytest's output."""
+    return path.relative_to(ROOT).as_posix() if isinstance(path, Path) else str(path)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, the comment before it (``<!-- name -->``), where its text begins."""
+
+    language: str
+    name: str | None
+    line: int
+    text: str
+
+
+def blocks(path: Path) -> list[Block]:
+    """Return the fenced blocks of a page."""
+    found = []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    start: int | None = None
+    for number, line in enumerate(lines):
+        if not line.startswith("```"):
+            continue
+        if start is None:
+            start = number
+            continue
+        comment = re.fullmatch(r"<!-- (\S+) -->", lines[start - 1])
+        text = "\n".join(lines[start + 1 : number]) + "\n"
+        found.append(Block(lines[start][3:], comment and comment[1], start + 1, text))
+        start = None
+    assert start is None, f"{path}: the block of line {start} has no end"
+    return found
+
+
+def block(path: Path, name: str) -> str:
+    """Return the text of the block that follows the comment ``<!-- name -->``."""
+    (found,) = (block.text for block in blocks(path) if block.name == name)
+    return found
+
+
+def table(path: Path, name: str) -> list[list[str]]:
+    """Return the cells of the table that follows the comment ``<!-- name -->``, without its head."""
+    _, _, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    rows = []
+    for line in rest.split("\n"):
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows[2:]
+
+
+def ticked(cell: str) -> list[str]:
+    """Return what stands between backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def run(script: Path, folder: Path) -> str:
+    """Run a script by itself, warnings as errors, and return what it prints."""
+    environment = {**os.environ, "RAMET_RUNS": str(folder / "runs"), "MPLBACKEND": "Agg"}
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ---------------------------------------------------------------------- code
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(b.language == "python" for b in blocks(page))], ids=name_of
+)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    """The Python blocks of a page, one after the other, are a program that ends well."""
+    lines = [""] * len(page.read_text(encoding="utf-8").split("\n"))
+    for found in blocks(page):
+        if found.language == "python":
+            # At their own lines, so that a traceback points into the page.
+            text = found.text.split("\n")
+            lines[found.line : found.line + len(text)] = text
+    script = tmp_path / f"{page.stem}.py"
+    script.write_text("\n".join(lines), encoding="utf-8")
+
+    run(script, tmp_path)
+
+
+def test_the_readmes_example_prints_what_it_says(tmp_path):
+    """The example in the README ends with the very lines that are shown below it."""
+    script = tmp_path / "example.py"
+    script.write_text(block(ROOT / "README.md", "example"), encoding="utf-8")
+
+    assert run(script, tmp_path).endswith(block(ROOT / "README.md", "output"))
+
+
+@pytest.mark.parametrize(("name", "extra", "program"), [("demo", "plot", "ramet demo"), ("test", "test", "pytest")])
+def test_the_readmes_commands_need_nothing_but_python(name, extra, program):
+    """Each of the two commands is one line that makes an environment, installs into it, and runs."""
+    expected = rf"python3 -m venv \.venv && \.venv/bin/pip install (-q )?-e '\.\[{extra}\]' && \.venv/bin/{program}\n"
+
+    assert re.fullmatch(expected, block(ROOT / "README.md", name))
+
+
+def doctested() -> list[str]:
+    """Return the modules whose docstrings hold examples."""
+    names = ["ramet", *(module.name for module in pkgutil.walk_packages(ramet.__path__, "ramet."))]
+    sources = {name: importlib.util.find_spec(name) for name in names if name not in SIDE_EFFECTS}
+    return [name for name, spec in sources.items() if spec and spec.origin and ">>> " in Path(spec.origin).read_text()]
+
+
+@pytest.mark.parametrize("name", doctested())
+def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
+    """What a docstring shows of an example is what it prints, each in a fresh session."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("", "ramet"):
+            raise
+        pytest.skip(f"{name} needs {error.name}, which is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAMET_RUNS", str(tmp_path))
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    told: list[str] = []
+    extra = {"ramet": ramet, "np": np}
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module, name, extraglobs=extra):
+        monkeypatch.setattr(session, "_alone", {})
+        runner.run(example, out=told.append)
+
+    assert not runner.failures, "".join(told)
+    assert runner.tries
+
+
+# ---------------------------------------------------------------------- links and names
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that a page's headings have on the usual sites."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    """Every relative link of a page leads to a file of the project, and to a heading where it names one."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lost = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            lost.append(target)
+    lost += [name for name in re.findall(r"\[(#\d+)\]", text) if f"\n[{name}]: " not in text]
+
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_names_of_ramet_exist(page):
+    """Every name that a page calls ``ramet.something`` is there."""
+    missing = []
+    for dotted in sorted(set(re.findall(r"\bramet((?:\.[A-Za-z_]\w*)+)", page.read_text(encoding="utf-8")))):
+        value: object = ramet
+        at = "ramet"
+        for part in dotted.removeprefix(".").split("."):
+            at = f"{at}.{part}"
+            if not hasattr(value, part):
+                try:
+                    importlib.import_module(at)
+                except ImportError:
+                    missing.append(at)
+                    break
+            value = getattr(value, part)
+
+    assert missing == []
+
+
+def test_every_page_is_in_the_index():
+    """The index of the documentation lists each of its pages."""
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index] == ["index.md"]
+
+
+# ---------------------------------------------------------------------- the format
+
+
+FORMAT_PAGE = ROOT / "docs" / "format.md"
+
+
+def test_the_table_of_events_is_that_of_the_code():
+    """The page on the format lists the kinds of events in their order, each with its fields in their order."""
+    told = [(ticked(kind)[0], ticked(fields)) for kind, fields, _ in table(FORMAT_PAGE, "events")]
+
+    assert told == [(name, [field.name for field in dataclasses.fields(kind)]) for name, kind in KINDS.items()]
+
+
+def test_the_table_of_tables_is_that_of_the_ledger(tmp_path):
+    """The page on the format names the tables and columns that a new ledger has, and its version."""
+    Ledger.create(tmp_path, {}).close()
+    database = sqlite3.connect(tmp_path / "run.db")
+    names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    made = {name: [row[1] for row in database.execute(f"PRAGMA table_info({name})")] for name in names}
+    database.close()
+
+    assert {ticked(name)[0]: ticked(columns) for name, columns, _ in table(FORMAT_PAGE, "schema")} == made
+    assert f"\nFormat {FORMAT}. " in FORMAT_PAGE.read_text(encoding="utf-8")
+
+
+def test_the_table_of_files_is_what_a_run_leaves(tmp_path):
+    """A run that prints, and has an object in its space, leaves the files that the page on the format lists."""
+
+    def train(config):
+        print("hello")
+        ramet.report({"loss": 1.0}, checkpoint=ramet.Checkpoint.from_dict({"weights": b"0" * 200_000}))
+
+    results = ramet.Tuner(
+        train,
+        param_space={"share": ramet.choice([Fraction(1, 3)])},
+        tune_config=ramet.TuneConfig(metric="loss", mode="min"),
+        run_config=ramet.RunConfig(storage_path=tmp_path, verbose=0),
+    ).fit()
+
+    assert results.num_errors == 0
+    left = {f"{path.name}/" if path.is_dir() else path.name for path in Path(results.experiment_path).iterdir()}
+    assert {ticked(name)[0] for name, *_ in table(FORMAT_PAGE, "files")} == left - {"run.db-wal", "run.db-shm"}
