@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ class Display:
         """The run in ``folder`` begins."""
 
     def update(self, population: Population, running: Mapping[int, Any]) -> None:
-        """Something may have changed; called often, so it must be cheap. ``running`` holds works with member and slot."""
+        """Something may have changed; called often, so it must be cheap. ``running``: works with member and waiting."""
 
     def events(self, events: Sequence[Event], population: Population) -> None:
         """These were committed."""
@@ -29,6 +32,83 @@ class Display:
         """The run is over: say what came of it."""
 
 
+class GuardedDisplay(Display):
+    """Passes everything on to ``inner`` and lets nothing out: a run never ends because it could not be shown.
+
+    What goes wrong first is told once, on standard error.
+    """
+
+    def __init__(self, inner: Display) -> None:
+        self.inner = inner
+        self._told = False
+
+    def start(self, folder: Path, population: Population) -> None:
+        """See `Display.start`."""
+        self._guarded(self.inner.start, folder, population)
+
+    def update(self, population: Population, running: Mapping[int, Any]) -> None:
+        """See `Display.update`."""
+        try:
+            self.inner.update(population, running)
+        except Exception as error:
+            self._tell(error)
+
+    def events(self, events: Sequence[Event], population: Population) -> None:
+        """See `Display.events`."""
+        self._guarded(self.inner.events, events, population)
+
+    def output(self, member: int | None, text: str) -> None:
+        """See `Display.output`."""
+        self._guarded(self.inner.output, member, text)
+
+    def close(self, population: Population) -> None:
+        """See `Display.close`."""
+        self._guarded(self.inner.close, population)
+
+    def _guarded(self, method: Callable[..., None], *arguments: Any) -> None:
+        try:
+            method(*arguments)
+        except Exception as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(Exception):
+                print(
+                    f"ramet: something could not be shown ({type(error).__name__}: {error}); the run goes on, and "
+                    "everything is in its folder",
+                    file=sys.stderr,
+                )
+
+
 def display_for(verbose: int | bool | None, interactive: bool) -> Display:
-    """Return the display for this terminal, or lack of one."""
-    return Display()
+    """Return the display for this terminal, or lack of one.
+
+    Args:
+        verbose: 0, False or None for none at all; 2 or more for each batch of reports besides.
+        interactive: whether training functions run in this process, so that the terminal belongs to them.
+
+    >>> type(display_for(verbose=0, interactive=False)).__name__
+    'Display'
+    """
+    if not verbose:
+        return Display()
+    shows_styles = _shows_styles()
+    if shows_styles and not interactive:
+        from ramet.view.screen import ScreenDisplay
+
+        return GuardedDisplay(ScreenDisplay(int(verbose)))
+    from ramet.view.lines import LinesDisplay
+
+    return GuardedDisplay(LinesDisplay(int(verbose), coloured=shows_styles))
+
+
+def _shows_styles() -> bool:
+    """Return whether standard output is a terminal that can move its cursor and show the signs that are used here."""
+    try:
+        terminal = sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    return terminal and os.environ.get("TERM", "").lower() not in ("dumb", "unknown") and encoding.startswith("utf")

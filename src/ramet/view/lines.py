@@ -1,0 +1,141 @@
+"""A run told in plain lines: into a file, through a pipe, or where the terminal belongs to the training functions."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ramet.core.events import Event
+from ramet.core.population import Population
+from ramet.view.live import Display
+from ramet.view.standing import best, exploits, progress, reports, standings
+from ramet.view.summary import summary
+from ramet.view.values import clean, count, duration, shown
+from ramet.view.wording import Line, folded, plain, printed, told, wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STATUS_SECONDS = 30.0
+
+_ASCII = str.maketrans({"←": "<-", "→": "->", "…": "...", "–": "-", "·": "-", "━": "-"})
+
+
+class LinesDisplay(Display):
+    """One line for whatever happens, and a status line every half minute.
+
+    Args:
+        verbose: 2 or more for a line for each batch of reports besides.
+        coloured: whether the lines go to a terminal that shows styles.
+    """
+
+    def __init__(self, verbose: int = 1, coloured: bool = False) -> None:
+        self.verbose, self.coloured = verbose, coloured
+        self._console: Console | None = None
+        self._folder: Path | None = None
+        self._began = self._next = 0.0
+        self._seen = (0.0, 0)
+
+    def start(self, folder: Path, population: Population) -> None:
+        """Say what begins, and how it is repeated."""
+        self._folder = folder
+        self._began = time.monotonic()
+        self._next = self._began + STATUS_SECONDS
+        self._seen = (self._began, reports(population))
+        self._write(self._folded([opening(folder, population)]))
+
+    def update(self, population: Population, running: Mapping[int, Any]) -> None:
+        """Write the status line when it is time."""
+        now = time.monotonic()
+        if now < self._next or self._folder is None:
+            return
+        self._next = now + STATUS_SECONDS
+        made = reports(population)
+        rate = (made - self._seen[1]) / (now - self._seen[0])
+        self._seen = (now, made)
+        figures = [
+            duration(now - self._began),
+            progress(population)[1],
+            f"{count(made, 'report')} ({shown(max(round(rate, 1), 0.0))}/s)",
+            count(exploits(population), "exploit"),
+        ]
+        top = best(standings(population, running))
+        if top is not None:
+            figures.append(f"best member {top.member} ({shown(top.value)})")
+        self._write([[("   ".join(figures), "dim")]])
+
+    def events(self, events: Sequence[Event], population: Population) -> None:
+        """Write a line for each event that is worth one."""
+        folder = self._folder or Path()
+        lines = [
+            line
+            for event, decided in told(events, self.verbose)
+            for line in wording(event, decided, population, folder)
+        ]
+        self._write(self._folded(lines))
+
+    def output(self, member: int | None, text: str) -> None:
+        """Pass on what ``member`` printed."""
+        self._write(printed(member, text))
+
+    def close(self, population: Population) -> None:
+        """Write the summary."""
+        if self._folder is not None:
+            width = self._terminal().width if self.coloured else None
+            self._write(summary(population, self._folder, time.monotonic() - self._began, width))
+
+    def _folded(self, lines: list[Line]) -> list[Line]:
+        """Break what ramet itself says between words, where the width is known."""
+        if not self.coloured or not lines:
+            return lines
+        width = self._terminal().width
+        return [part for line in lines for part in folded(line, width)]
+
+    def _write(self, lines: list[Line]) -> None:
+        if not lines or sys.stdout is None:
+            return
+        if self.coloured:
+            show(self._terminal(), lines)
+            return
+        text = "".join(plain(line) + "\n" for line in lines)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+            sys.stdout.write(text.translate(_ASCII).encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+
+    def _terminal(self) -> Console:
+        if self._console is None:
+            self._console = terminal()
+        return self._console
+
+
+def opening(folder: Path, population: Population) -> Line:
+    """Return the line that opens a run."""
+    strategy = shown((population.facts.get("strategy") or {}).get("name"), 40)
+    return [
+        ("run ", ""),
+        (clean(folder.name), "bold cyan"),
+        (f": {count(len(population.members), 'member')}, {strategy}, ", ""),
+        (f"TuneConfig(seed={population.seed}) repeats it, ", ""),
+        (clean(str(folder)), "dim"),
+    ]
+
+
+def terminal() -> Console:
+    """Return a console that takes text as it is: no markup, no emoji codes, no colours of its own."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def show(console: Console, lines: Sequence[Line]) -> None:
+    """Print lines in one go. The terminal breaks those that are too long, so that they can be copied whole."""
+    from rich.console import Group
+    from rich.text import Text
+
+    console.print(Group(*(Text.assemble(*line) for line in lines)), soft_wrap=True)
