@@ -317,3 +317,21 @@ def test_a_strategy_that_forgets_a_member_is_named():
     run = Pure(1, strategy=scheduler)
     with pytest.raises(StrategyError, match="Forgetful"):
         run.report(0, 1.0)
+
+
+def test_a_score_beyond_all_floats_is_infinite():
+    """An integer that no float can hold is an infinity: worst if it is of the good sign, and never an error."""
+    run = Pure(4)
+    for member, value in enumerate([10**400, 1.0, 2.0, 3.0]):
+        run.report(member, value)
+    assert [(e.member, e.parent) for e in run.events if isinstance(e, Opened) and e.parent is not None] == [(0, 3)]
+
+
+def test_becoming_a_clone_of_ones_own_past_is_an_exploit():
+    """A donor may stand at a checkpoint that the clone itself made; that counts as an exploit too."""
+    run = Pure(2, synch=False, quantile_fraction=0.5)
+    run.report(1, 9.0, to=5)
+    run.report(0, 1.0, to=5)
+    run.report(1, 0.0, to=10)
+    assert run.population.current(1).parent == 1
+    assert run.population.exploits == 2

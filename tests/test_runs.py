@@ -371,3 +371,23 @@ def test_functions_of_main_without_a_guard(tmp_path, how):
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[22.0, 24.0]"
+
+
+def test_a_clone_that_has_not_reported_is_judged_by_its_weights(tmp_path):
+    """Where a run ends right after an exploit, results tell of the donor's weights, not of those thrown away."""
+
+    class Enough(ramet.Stopper):
+        def __call__(self, trial_id, result):
+            self.seen = result["training_iteration"]
+            return False
+
+        def stop_all(self):
+            return self.seen > 5
+
+    results = run(tmp_path, counting, pbt(synch=True, quantile_fraction=0.5), stop=Enough(), members=2)
+    fresh = [r for r in results if r.lineage[-1].last < r.lineage[-1].first]
+    assert fresh, "a clone that was never trained"
+    for result in fresh:
+        donor = results[result.lineage[-2].member]
+        row = donor.metrics_dataframe.query("training_iteration == 5").iloc[0]
+        assert result.metrics["score"] == result.value("score", "max", "last") == row["score"]

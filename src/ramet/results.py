@@ -241,12 +241,11 @@ class Result:
     @property
     def metrics(self) -> dict[str, Any] | None:
         """The member's last report, with the automatic metrics; None if it never reported."""
-        if not self._member.metrics:
+        row = self._last_row()
+        if row is None:
             return None
-        last = self._grid.rows([(self._segment, self._segment.last)])[-1:]
-        row = last[0] if last else {}
-        automatic = {k: v for k, v in row.items() if not k.startswith("config/")}
-        return {**self._member.metrics, **automatic, "config": self.config}
+        reported = {} if self._is_fresh else self._member.metrics
+        return {**reported, **{k: v for k, v in row.items() if not k.startswith("config/")}, "config": self.config}
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -300,13 +299,10 @@ class Result:
     def value(self, metric: str, mode: str, scope: str) -> float | None:
         """Return the member's value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""
         if scope == "last":
-            value = self._member.metrics.get(metric)
-            return float(value) if isinstance(value, (int, float)) else None
-        values = [
-            float(row[metric])
-            for row in self._grid.rows(self._path_to_here())
-            if isinstance(row.get(metric), (int, float)) and not math.isnan(row[metric])
-        ]
+            known = (self._last_row() or {}) if self._is_fresh else self._member.metrics
+            return _number(known.get(metric))
+        reported = (_number(row.get(metric)) for row in self._grid.rows(self._path_to_here()))
+        values = [value for value in reported if value is not None and not math.isnan(value)]
         if not values:
             return None
         if scope == "all":
@@ -315,6 +311,28 @@ class Result:
             values = values[-5:] if scope == "last-5-avg" else values[-10:]
         return math.fsum(values) / len(values)
 
+    @property
+    def _is_fresh(self) -> bool:
+        """Whether it is a clone that has not reported yet: then its donor's report is the last one of its weights."""
+        return self._segment.parent is not None and self._segment.last == self._segment.start
+
+    def _last_row(self) -> dict[str, Any] | None:
+        for segment, end in reversed(self._path_to_here()):
+            if end > segment.start:
+                rows = self._grid.rows([(segment, end)])
+                return rows[-1] if rows else None
+        return None
+
     def _path_to_here(self) -> list[tuple[Segment, int]]:
         chain = self._grid.population.lineage(self._segment.number)
         return [(part, child.start) for part, child in zip(chain, chain[1:], strict=False)] + [(chain[-1], chain[-1].last)]
+
+
+def _number(value: Any) -> float | None:
+    """Return ``value`` as a float, None if it is no number; an integer beyond all floats is infinite."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

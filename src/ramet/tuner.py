@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -179,7 +180,7 @@ class _Loop:
             raise
         except BaseException as error:
             # The run's own record says why it ended, if it can still be written at all.
-            if not isinstance(error, RunError):
+            with contextlib.suppress(RunError):
                 self._commit(self.engine.end(f"{type(error).__name__}: {error}"))
             raise
         finally:

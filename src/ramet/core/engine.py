@@ -190,7 +190,10 @@ class Engine:
             return (
                 f"{who} was reported as {value!r}, a {type(value).__name__}, by member {member.number}: report a number"
             )
-        signed = -float(value) if mode == "min" else float(value)
+        try:
+            signed = -float(value) if mode == "min" else float(value)
+        except OverflowError:  # an integer beyond all floats
+            signed = math.inf if (value > 0) == (mode != "min") else -math.inf
         # An infinitely good score is a division by zero somewhere, not a model to clone.
         return math.nan if math.isnan(signed) or signed == math.inf else signed
 

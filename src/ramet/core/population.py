@@ -186,6 +186,7 @@ class Population:
         key = (event.verdict, event.reason)
         self.verdicts[key] = self.verdicts.get(key, 0) + 1
         member.decisions += 1
+        member.exploits += event.verdict == "exploit"
         if member.decided is not None:
             self._doubtful.add(member.decided.checkpoint)
         member.decided = member.point
@@ -212,7 +213,6 @@ class Population:
         # The clone stands where its donor stood: it is judged by the donor's score until it has one of its own.
         member.point = member.decided = start
         member.since = start.time
-        member.exploits += self.segments[event.parent].member != event.member
         if left >= 0:
             self._release(left)
 

@@ -66,9 +66,12 @@ class Threshold:
     def step(self, state: None, row: Row) -> tuple[None, str | None]:
         """Compare; a row without the metric does not stop."""
         value = row.get(self.metric)
-        if isinstance(value, (int, float)) and value >= self.value:
-            return state, f"{self.metric} >= {self.value}"
-        return state, None
+        return state, self.reason if isinstance(value, (int, float)) and value >= self.value else None
+
+    @property
+    def reason(self) -> str:
+        """What is said of a member that this stopped."""
+        return self.metric if self.value is True else f"{self.metric} >= {self.value}"
 
 
 class MaximumIterationStopper(Threshold):

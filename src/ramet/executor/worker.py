@@ -202,7 +202,7 @@ class Session:
                 elif rule.metric == "compute_iterations":
                     self._until_compute = min(self._until_compute, rule.value)
                 else:
-                    self._thresholds.append((rule.metric, rule.value, f"{rule.metric} >= {rule.value}"))
+                    self._thresholds.append((rule.metric, rule.value, rule.reason))
             else:
                 self._others.append((index, rule))
 
