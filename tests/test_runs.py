@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -391,3 +392,60 @@ def test_a_clone_that_has_not_reported_is_judged_by_its_weights(tmp_path):
         donor = results[result.lineage[-2].member]
         row = donor.metrics_dataframe.query("training_iteration == 5").iloc[0]
         assert result.metrics["score"] == result.value("score", "max", "last") == row["score"]
+
+
+MAIN_OBJECTS = """
+import ramet
+
+class Twice:
+    def __call__(self, x):
+        return 2 * x
+
+def thrice(x):
+    return 3 * x
+
+limit = 4
+
+def train(config):
+    checkpoint = ramet.get_checkpoint()
+    step = checkpoint.to_dict()["step"] if checkpoint else 0
+    while True:
+        step += 1
+        ramet.report({"score": config["f"](step)}, checkpoint=ramet.Checkpoint.from_dict({"step": step}))
+
+results = ramet.Tuner(
+    train,
+    param_space={"f": ramet.grid_search([Twice(), thrice])},
+    tune_config=ramet.TuneConfig(metric="score", mode="max"),
+    run_config=ramet.RunConfig(storage_path=WHERE, verbose=0, stop=lambda trial_id, row: row["training_iteration"] >= limit),
+).fit()
+print([result.metrics["score"] for result in results], results.num_errors)
+"""
+
+
+def test_objects_and_stop_functions_of_main(tmp_path):
+    """Functions and objects of a script in its space and its stop rule reach the workers."""
+    path = tmp_path / "script.py"
+    path.write_text(MAIN_OBJECTS.replace("WHERE", repr(str(tmp_path))))
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[8, 12] 0"
+
+
+def test_a_stored_checkpoint_may_be_reported_again(tmp_path):
+    """Reporting the checkpoint that one was given makes a checkpoint of its own, which outlives the first."""
+
+    def train(config):
+        checkpoint = ramet.get_checkpoint()
+        for step in range(5):
+            if checkpoint is None or step % 2:
+                directory = ramet.checkpoint_dir()
+                (directory / "weights").write_bytes(bytes([step]) * 200_000)
+                checkpoint = ramet.Checkpoint.from_directory(directory)
+            ramet.report({"score": float(step)}, checkpoint=checkpoint)
+            checkpoint = ramet.get_checkpoint()
+
+    results = run(tmp_path, train, members=1, checkpoint_config=ramet.CheckpointConfig(num_to_keep=1))
+    assert results.num_errors == 0, results.errors
+    with results[0].checkpoint.as_directory() as directory:
+        assert (Path(directory) / "weights").read_bytes()[:1] == bytes([3])

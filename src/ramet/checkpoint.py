@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
@@ -50,6 +51,7 @@ class Checkpoint:
             raise CheckpointError("a Checkpoint holds one thing: use Checkpoint.from_dict or Checkpoint.from_directory")
         self._path = None if path is None else Path(path)
         self._data, self._stored, self._on_read = data, stored, on_read
+        self._copy: str | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
@@ -126,14 +128,13 @@ class Checkpoint:
 
     @property
     def path(self) -> str:
-        """The directory, where there is one on disk.
-
-        Raises:
-            CheckpointError: it is a small one that has none; use `as_directory` or `to_directory`.
-        """
-        if self._path is None and (self._stored is None or self._stored.path is None):
-            raise CheckpointError("this checkpoint is kept in the ledger and has no path: use as_directory()")
-        return str(self._directory())
+        """The files as a directory that lasts as long as this object: the stored one, or a temporary copy of a small one."""
+        if self._path is not None or (self._stored is not None and self._stored.path is not None):
+            return str(self._directory())
+        if self._copy is None:
+            self._copy = self.to_directory()
+            weakref.finalize(self, shutil.rmtree, self._copy, ignore_errors=True)
+        return self._copy
 
     def __repr__(self) -> str:
         if self._data is not None:
@@ -157,7 +158,7 @@ class Checkpoint:
 
     def pack(self, store: CheckpointStore, name: str) -> StoredCheckpoint:
         """Take the content over: into bytes if it is small, else into ``store`` under ``name``. For workers."""
-        if self._stored is not None:
+        if self._stored is not None and self._stored.path is None:
             return self._stored
         if self._data is not None:
             try:
@@ -173,13 +174,14 @@ class Checkpoint:
             (directory / _DICT_FILE).write_bytes(data)
             final, size = store.commit(directory, name)
             return StoredCheckpoint("directory", path=str(store.root / final), size=size)
-        assert self._path is not None
-        small = _zipped(self._path)
+        # A stored one that is reported again is copied too: each checkpoint is deleted by itself.
+        directory = self._directory()
+        small = _zipped(directory)
         if small is not None:
-            if store.owns(self._path):
-                shutil.rmtree(self._path, ignore_errors=True)
+            if store.owns(directory):
+                shutil.rmtree(directory, ignore_errors=True)
             return StoredCheckpoint("zip", small, size=len(small))
-        final, size = store.commit(self._path, name)
+        final, size = store.commit(directory, name)
         return StoredCheckpoint("directory", path=str(store.root / final), size=size)
 
 

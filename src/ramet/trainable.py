@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import pickle
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -94,17 +93,17 @@ def loaded(trainable: Any) -> Function:
     return function
 
 
-def pickled(trainable: Any) -> bytes:
-    """Return the trainable as bytes for a worker; functions of ``__main__`` and of notebooks go by value.
+def pickled(trainable: Any, *more: Any) -> bytes:
+    """Return (trainable, *more) as bytes for a worker; functions of ``__main__`` and of notebooks go by value.
 
     Raises:
         TrainableError: it cannot be pickled; the message names the culprit.
     """
     try:
-        data: bytes = cloudpickle.dumps(trainable, protocol=5)
+        data: bytes = cloudpickle.dumps((trainable, *more), protocol=5)
     except Exception as error:
         name = getattr(trainable, "__name__", repr(trainable))
-        culprit = _culprit(trainable) or "something in it"
+        culprit = _culprit(trainable) or _culprit(list(more)) or "something in it"
         raise TrainableError(
             f"Tuner(trainable={name}) cannot be sent to a worker: {culprit} cannot be pickled ({type(error).__name__}: "
             f"{error}). Create it inside the function, pass it by with_parameters(), or use "
@@ -147,9 +146,3 @@ def _parts(thing: Any) -> list[tuple[str, Any]]:
 def _short(value: Any) -> str:
     told = repr(value)
     return told if len(told) < 80 else f"{told[:77]}…"
-
-
-def unpickled(data: bytes) -> Function:
-    """Return the trainable that `pickled` made; in the worker, of the user's own code."""
-    function: Function = pickle.loads(data)
-    return function

@@ -93,14 +93,14 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     told = Told(Connection(descriptor))
-    _, paths, preload, setup, payload = told.receive()
+    _, paths, preload, payload = told.receive()
     sys.path[:] = paths
     from ramet.executor.worker import Session
 
     try:
         for module in preload:
             importlib.import_module(module)
-        function = pickle.loads(payload)
+        function, setup = pickle.loads(payload)
     except BaseException:
         told.send(("unusable", traceback.format_exc()))
         return

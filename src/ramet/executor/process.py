@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
+
+import cloudpickle
 
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import ConfigError, TrainableError
@@ -74,7 +76,6 @@ class ProcessExecutor:
         self._devices: list[str | None] = []
         self._stillborn = 0
         self._payload = b""
-        self._setup: Setup | None = None
 
     def __repr__(self) -> str:
         return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
@@ -85,8 +86,7 @@ class ProcessExecutor:
         Raises:
             TrainableError: the trainable cannot be pickled; the message names what in it cannot.
         """
-        self._payload = pickled(trainable)
-        self._setup = setup
+        self._payload = pickled(trainable, setup)
         found = Slots.of(trainable, limit=members) if self.slots is None else Slots.of(trainable, count=self.slots)
         self._devices = found.devices
         self._selector = selectors.DefaultSelector()
@@ -102,7 +102,9 @@ class ProcessExecutor:
         worker = self._workers[slot]
         worker.work, worker.member, worker.assignment = assignment.work, assignment.member, assignment
         self._slot_of[assignment.work] = slot
-        self._send(worker, ("start", assignment))
+        # A configuration may hold functions and objects of __main__, which only cloudpickle sends by value.
+        dumps = pickle.dumps if _is_plain(assignment.config) else cloudpickle.dumps
+        self._send(worker, ("start", assignment), dumps)
 
     def proceed(self, work: int, lease: Lease) -> None:
         """Send the new lease."""
@@ -137,6 +139,8 @@ class ProcessExecutor:
     def close(self) -> None:
         """Hang up; workers that do not go by themselves are killed."""
         for worker in self._workers.values():
+            if self._selector is not None:
+                self._selector.unregister(worker.connection.fileno())
             worker.connection.close()
         for worker in self._workers.values():
             self._bury(worker, patience=0.0 if worker.work is not None or worker.leaving else 0.5)
@@ -174,12 +178,13 @@ class ProcessExecutor:
         self._selector.register(connection.fileno(), selectors.EVENT_READ, worker)
         self._selector.register(reading, selectors.EVENT_READ, worker)
         preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
-        self._send(worker, ("setup", list(sys.path), preload, self._setup, self._payload))
+        worker.connection.send_bytes(pickle.dumps(("setup", list(sys.path), preload, self._payload), protocol=5))
 
-    def _send(self, worker: _Worker, message: Any) -> None:
+    def _send(self, worker: _Worker, message: Any, dumps: Callable[..., bytes] = pickle.dumps) -> None:
+        data = dumps(message, protocol=5)
         # A worker that has just died is noticed at the next poll, by its end of file.
         with contextlib.suppress(OSError):
-            worker.connection.send_bytes(pickle.dumps(message, protocol=5))
+            worker.connection.send_bytes(data)
 
     def _read_messages(self, worker: _Worker, came: list[Handover | Output]) -> None:
         try:
@@ -257,10 +262,8 @@ class ProcessExecutor:
 
     def _bury(self, worker: _Worker, patience: float) -> int:
         if self._selector is not None:
-            for descriptor in (worker.output, None if worker.connection.closed else worker.connection.fileno()):
-                with contextlib.suppress(KeyError, ValueError):
-                    if descriptor is not None:
-                        self._selector.unregister(descriptor)
+            for key in [key for key in self._selector.get_map().values() if key.data is worker]:
+                self._selector.unregister(key.fileobj)
         worker.connection.close()
         try:
             status = worker.process.wait(patience)
@@ -271,6 +274,14 @@ class ProcessExecutor:
             worker.tail += os.read(worker.output, 1 << 16)
         os.close(worker.output)
         return status
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def _how(status: int) -> str:

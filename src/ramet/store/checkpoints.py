@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ramet.errors import CheckpointError
 
-MANIFEST = "MANIFEST.json"
+MANIFEST = ".ramet-manifest.json"
 _SCRATCH = "tmp-"
 
 
@@ -50,7 +50,7 @@ class CheckpointStore:
             raise CheckpointError(f"Checkpoint directory {str(source)!r} is not there: report it before it is removed")
         if not self.owns(source):
             copy = self.scratch()
-            shutil.copytree(source, copy, dirs_exist_ok=True)
+            shutil.copytree(source, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
             source = copy
         files = {}
         for folder, _, names in os.walk(source):
