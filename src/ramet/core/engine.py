@@ -108,6 +108,8 @@ class Engine:
         self.population, self.strategy, self.space = population, strategy, space
         self.rules, self.terms = rules, terms
         self._out: list[Event] = []
+        # Who may be ready: those that have handed over a checkpoint since they last decided. A cache of `_is_ready`.
+        self._fresh: set[int] = {member.number for member in population.members}
 
     # ------------------------------------------------------------------ record
 
@@ -172,6 +174,7 @@ class Engine:
         assert isinstance(rank, float)
         time = block.time if block.time is not None else float(block.last)
         self._do(Kept(segment, block.last, time, score, rank, block.clock, block.stopping))
+        self._fresh.add(member.number)
         return True
 
     def _signed(
@@ -263,7 +266,9 @@ class Engine:
 
     def ready(self) -> set[int]:
         """The live members that have handed over a checkpoint at or past their decision point."""
-        return {member.number for member in self.population.members if self._is_ready(member)}
+        members = self.population.members
+        self._fresh = {number for number in self._fresh if self._is_ready(members[number])}
+        return set(self._fresh)
 
     def _is_ready(self, member: Member) -> bool:
         point = member.point
@@ -284,7 +289,7 @@ class Engine:
         if not ready:
             return []
         if self.strategy.synch:
-            if len(ready) == len(population.live):
+            if len(ready) == population.training:
                 self._decide(sorted(ready))
         else:
             for member in sorted(ready):
@@ -339,22 +344,25 @@ class Engine:
             return [Stop(work.work) for work in running]
         ready = self.ready() if self.strategy.decides else set()
         free = list(free)
-        held: dict[int, Running] = {}
+        held: set[int] = set()
+        waiting: list[Running] = []
         for work in running:
             member = population.members[work.member]
             if member.live and member.segment == work.segment:
-                held[work.member] = work
+                held.add(work.member)
+                if work.waiting:
+                    waiting.append(work)
             else:
                 commands.append(Stop(work.work))
                 free.append(work.slot)
+        if not waiting and (not free or len(held) == population.training):
+            return commands
         wanting = sorted(
             (member for member in population.live if member.number not in held and member.number not in ready),
             key=_behind,
             reverse=True,
         )
-        for work in sorted(held.values(), key=lambda work: _behind(population.members[work.member]), reverse=True):
-            if not work.waiting:
-                continue
+        for work in sorted(waiting, key=lambda work: _behind(population.members[work.member]), reverse=True):
             member = population.members[work.member]
             at_barrier = work.member in ready
             yields = len(wanting) > len(free) and self._at_checkpoint(member)

@@ -112,6 +112,7 @@ class Population:
         self.seed = 0
         self.facts: Mapping[str, Any] = {}
         self.members: list[Member] = []
+        self.training = 0  # how many are live
         self.segments: list[Segment] = []
         self.verdicts: dict[tuple[str, str], int] = {}
         self.noted: dict[str, str] = {}
@@ -145,6 +146,7 @@ class Population:
             case Began():
                 self.seed, self.facts = event.seed, event.facts
                 self.members = [Member(number) for number in range(event.members)]
+                self.training = event.members
             case Ended():
                 self.ended = event.reason
             case _:
@@ -327,7 +329,8 @@ class Population:
             self._doubtful.add(name)
 
     def _let_go(self, member: Member) -> None:
-        """A member that ends needs its latest checkpoint and its best ones, no longer the one at its last decision."""
+        """A member is over: it needs its latest checkpoint and its best ones, no longer the one at its last decision."""
+        self.training -= 1
         if member.decided is not None and member.decided is not member.point:
             self._doubtful.add(member.decided.checkpoint)
             member.decided = None

@@ -12,8 +12,10 @@ Names and arguments are those of Ray Tune's stoppers, which scripts use.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -97,6 +99,14 @@ class FunctionStopper:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise ConfigError(f"FunctionStopper(function={self.function!r}) is not callable: give function(trial_id, result)")
+        try:
+            inspect.signature(self.function).bind("", {})
+        except TypeError as error:
+            raise ConfigError(
+                f"RunConfig(stop={self.function!r}) cannot be called with (trial_id, result): {error}"
+            ) from error
+        except ValueError:  # some built-ins do not tell their signature
+            return
 
     def start(self) -> None:
         """Nothing to remember."""
@@ -129,7 +139,11 @@ class TrialPlateauStopper:
     mode: str | None = None
 
     def __post_init__(self) -> None:
-        _positive("TrialPlateauStopper", "num_results", self.num_results)
+        who = "TrialPlateauStopper"
+        _name(who, self.metric)
+        _at_least(who, "std", self.std, 0)
+        _at_least(who, "num_results", self.num_results, 1, whole=True)
+        _at_least(who, "grace_period", self.grace_period, 0, whole=True)
         if self.metric_threshold is not None and self.mode not in ("min", "max"):
             raise ConfigError(
                 f"TrialPlateauStopper(mode={self.mode!r}) does not say on which side of metric_threshold="
@@ -151,9 +165,9 @@ class TrialPlateauStopper:
             reached = value <= self.metric_threshold if self.mode == "min" else value >= self.metric_threshold
             if not reached:
                 return state, None
-        if seen < max(self.grace_period, 1) or len(window) < self.num_results or _spread(window) > self.std:
+        if seen < max(self.grace_period, 1) or len(window) < self.num_results:
             return state, None
-        return state, f"{self.metric} on a plateau"
+        return state, f"{self.metric} on a plateau" if _spread(window) <= self.std else None
 
 
 class ExperimentPlateauStopper(Stopper):
@@ -164,15 +178,17 @@ class ExperimentPlateauStopper(Stopper):
         std: largest standard deviation among the best values that counts as a plateau.
         top: how many best values are looked at; at least 2.
         mode: "min" or "max", which values are best.
-        patience: reports for which the plateau must last.
+        patience: consecutive reports for which the plateau must last; 0 is as good as 1.
     """
 
     def __init__(self, metric: str, std: float = 0.001, top: int = 10, mode: str = "min", patience: int = 0) -> None:
         if mode not in ("min", "max"):
             raise ConfigError(f"ExperimentPlateauStopper(mode={mode!r}) is neither 'min' nor 'max'")
-        _positive("ExperimentPlateauStopper", "top", top - 1)
-        if patience < 0 or std < 0:
-            raise ConfigError(f"ExperimentPlateauStopper(std={std}, patience={patience}): both must be at least 0")
+        who = "ExperimentPlateauStopper"
+        _name(who, metric)
+        _at_least(who, "top", top, 2, whole=True)
+        _at_least(who, "std", std, 0)
+        _at_least(who, "patience", patience, 0, whole=True)
         self.metric, self.std, self.top, self.mode, self.patience = metric, std, top, mode, patience
         self._best: list[float] = []
         self._lasting = 0
@@ -180,7 +196,7 @@ class ExperimentPlateauStopper(Stopper):
     def __call__(self, trial_id: str, result: Row) -> bool:
         """Take in one value; stops everyone or no one."""
         value = result.get(self.metric)
-        if isinstance(value, (int, float)) and not math.isnan(value):
+        if isinstance(value, (int, float)) and math.isfinite(value):
             self._best = sorted([*self._best, float(value)], reverse=self.mode == "max")[: self.top]
             flat = len(self._best) == self.top and _spread(self._best) <= self.std
             self._lasting = self._lasting + 1 if flat else 0
@@ -188,7 +204,7 @@ class ExperimentPlateauStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Return whether the plateau has lasted."""
-        return self._lasting > self.patience
+        return self._lasting >= max(self.patience, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +214,10 @@ class TimeoutStopper:
     timeout: Any
 
     def __post_init__(self) -> None:
-        _positive("TimeoutStopper", "timeout", self.seconds)
+        timeout = self.timeout
+        seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+            raise ConfigError(f"TimeoutStopper(timeout={timeout!r}) must be seconds above 0, or a datetime.timedelta")
 
     @property
     def seconds(self) -> float:
@@ -244,6 +263,8 @@ def stop_rules(stop: Any, time_budget_s: float | None = None) -> StopRules:
         nonlocal seconds
         if one is None:
             return
+        if inspect.isclass(one):
+            raise ConfigError(f"RunConfig(stop={one.__name__}) is a class: give an object of it, {one.__name__}(…)")
         if isinstance(one, Mapping):
             member.extend(_thresholds(one))
         elif isinstance(one, (list, tuple)):
@@ -254,6 +275,10 @@ def stop_rules(stop: Any, time_budget_s: float | None = None) -> StopRules:
         elif isinstance(one, TimeoutStopper):
             seconds = min(seconds, one.seconds)
         elif isinstance(one, Stopper) or (callable(one) and hasattr(one, "stop_all")):
+            if type(one).__call__ is Stopper.__call__:
+                raise ConfigError(
+                    f"RunConfig(stop={one!r}) judges nothing: a Stopper must define __call__(trial_id, result)"
+                )
             run.append(one)
         elif isinstance(one, MemberRule):
             member.append(one)
@@ -277,7 +302,10 @@ def _thresholds(stop: Mapping[Any, Any]) -> list[MemberRule]:
         if isinstance(value, Mapping):  # nested metrics may be named nested or flat
             rules.extend(_thresholds({f"{metric}/{key}": inner for key, inner in value.items()}))
             continue
-        number = float(value) if hasattr(value, "__float__") else math.nan
+        try:
+            number = float(value) if hasattr(value, "__float__") else math.nan
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
         if math.isnan(number):
             raise ConfigError(f"RunConfig(stop={{{metric!r}: {value!r}}}): give the number that ends training once reached")
         rules.append(Threshold(metric, value if isinstance(value, (int, float)) else number))
@@ -289,6 +317,25 @@ def _positive(who: str, name: str, value: Any) -> None:
         raise ConfigError(f"{who}({name}={value!r}) must be a number above 0")
 
 
-def _spread(values: Any) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+def _at_least(who: str, name: str, value: Any, least: int, *, whole: bool = False) -> None:
+    try:
+        fine = not isinstance(value, bool) and (operator.index(value) if whole else value) >= least
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ConfigError(f"{who}({name}={value!r}) must be a {'whole ' if whole else ''}number of at least {least}")
+
+
+def _name(who: str, metric: Any) -> None:
+    if not isinstance(metric, str) or not metric:
+        raise ConfigError(f"{who}(metric={metric!r}) must be the name of a reported metric")
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Return the standard deviation of ``values`` as a whole; NaN, which is no plateau, if one is not finite."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    if min(values) == max(values):  # exactly, for a mean may be rounded
+        return 0.0
+    mean = math.fsum(value / len(values) for value in values)
+    return math.hypot(*(value - mean for value in values)) / math.sqrt(len(values))
