@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -239,8 +240,6 @@ def test_time_total_s_is_the_default_clock(tmp_path):
     """The scheduler's default time is seconds of training, and works."""
 
     def train(config):
-        import time
-
         step = 0
         while True:
             step += 1
@@ -449,3 +448,18 @@ def test_a_stored_checkpoint_may_be_reported_again(tmp_path):
     assert results.num_errors == 0, results.errors
     with results[0].checkpoint.as_directory() as directory:
         assert (Path(directory) / "weights").read_bytes()[:1] == bytes([3])
+
+
+def test_finally_blocks_run_before_a_worker_goes(tmp_path):
+    """A function that is ended by a stop rule may clean up, also as the last one of the run."""
+
+    def train(config):
+        try:
+            for step in range(100):
+                ramet.report({"score": float(step)}, checkpoint=ramet.Checkpoint.from_dict({}))
+        finally:
+            time.sleep(0.3)
+            (Path(config["where"]) / f"cleaned {ramet.get_context().member}").touch()
+
+    run(tmp_path, train, stop=5, members=2, executor=ramet.ProcessExecutor(1), space={"where": str(tmp_path)})
+    assert len(list(tmp_path.glob("cleaned *"))) == 2

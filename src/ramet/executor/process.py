@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import selectors
@@ -137,13 +138,13 @@ class ProcessExecutor:
         return came
 
     def close(self) -> None:
-        """Hang up; workers that do not go by themselves are killed."""
+        """Hang up. Workers at work are killed; those that only have their ``finally`` blocks to run get time for it."""
         for worker in self._workers.values():
             if self._selector is not None:
                 self._selector.unregister(worker.connection.fileno())
             worker.connection.close()
         for worker in self._workers.values():
-            self._bury(worker, patience=0.0 if worker.work is not None or worker.leaving else 0.5)
+            self._bury(worker, patience=0.0 if worker.work is not None else UNWIND_SECONDS)
         self._workers.clear()
         if self._selector is not None:
             self._selector.close()
@@ -256,9 +257,8 @@ class ProcessExecutor:
         now = time.monotonic()
         for worker in list(self._workers.values()):
             if worker.leaving and min(worker.leaving.values()) < now:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.kill()
-                worker.leaving.clear()
+                worker.process.kill()
+                worker.leaving = dict.fromkeys(worker.leaving, math.inf)  # its death is noticed like any other
 
     def _bury(self, worker: _Worker, patience: float) -> int:
         if self._selector is not None:
