@@ -327,11 +327,27 @@ def test_a_score_beyond_all_floats_is_infinite():
     assert [(e.member, e.parent) for e in run.events if isinstance(e, Opened) and e.parent is not None] == [(0, 3)]
 
 
-def test_becoming_a_clone_of_ones_own_past_is_an_exploit():
-    """A donor may stand at a checkpoint that the clone itself made; that counts as an exploit too."""
-    run = Pure(2, synch=False, quantile_fraction=0.5)
-    run.report(1, 9.0, to=5)
-    run.report(0, 1.0, to=5)
-    run.report(1, 0.0, to=10)
-    assert run.population.current(1).parent == 1
-    assert run.population.exploits == 2
+def test_clones_that_are_set_back_again_and_again_starve_nobody():
+    """Slots go by work done, not by how far a model is: the donor of members that keep losing gets its turn."""
+    run = Pure(3, synch=False, quantile_fraction=0.5)
+    turns = []
+    for _ in range(30):
+        (start,) = run.engine.plan([], [0])
+        turns.append(start.member)
+        run.report(start.member, 9.0 if start.member == 0 else 1.0)
+    assert turns.count(0) == turns.count(1) == turns.count(2) == 10
+    assert run.population.current(0).last == 50
+
+
+def test_clones_never_clone_each_others_starting_points():
+    """When the best has finished, members that lose against its score go on, instead of going back to it for ever."""
+    run = Pure(3, synch=False, quantile_fraction=0.5)
+    run.report(0, 9.0)
+    run.report(1, 1.0)
+    run.report(2, 1.0)
+    assert [run.population.current(member).parent for member in (1, 2)] == [0, 0]
+    run.hand(0, ended="done")
+    for _ in range(10):
+        for member in (1, 2):
+            run.report(member, 1.0)
+    assert [run.population.current(member).last for member in (1, 2)] == [55, 55]

@@ -336,7 +336,7 @@ class Engine:
             running: the work under way.
             free: the slots without work.
 
-        Slots go to the member that is furthest behind. One that waits at a synchronous barrier, or is ahead of another
+        Slots go to the member that has worked least. One that waits at a synchronous barrier, or is ahead of another
         that has no slot, gives its own up, but only where it stands at a checkpoint.
         """
         population, commands = self.population, list[Command]()
@@ -394,6 +394,10 @@ class Engine:
         return out
 
 
-def _behind(member: Member) -> tuple[float, int]:
-    """Order members by how far they have come; the number settles ties."""
-    return (member.point.time if member.point is not None else -math.inf, member.number)
+def _behind(member: Member) -> tuple[int, int]:
+    """Order members by the work that they have done; the number settles ties.
+
+    Not by how far their models are: a clone is set back to where its donor was, and two that are cloned over and over
+    would hold the slots for ever, while the donor that they wait for never gets one.
+    """
+    return (member.compute, member.number)

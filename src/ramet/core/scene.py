@@ -39,8 +39,8 @@ class Decision:
 class Scene:
     """What a strategy sees: ``ready`` decide now; ``points`` holds, by live member, the point it is compared at.
 
-    Those that are ready stand at their newest checkpoint, the others at their last decision, and a member that has
-    never decided is not in ``points``.
+    Those that are ready stand at their newest checkpoint, the others at their last decision. A member that has not
+    decided since it began, or since it became a clone, is not in ``points``.
     """
 
     population: Population
@@ -65,7 +65,15 @@ class Scene:
 
 
 def standings(members: Iterable[Member], ready: Iterable[int]) -> dict[int, Point]:
-    """By member, the point that it is judged at: now for those that are ready, at their last decision for the others."""
+    """By member, the point that it is judged at: now for those that are ready, at their last decision for the others.
+
+    A clone that has not come to a decision of its own stands nowhere: the score that it started from is its donor's,
+    and members that clone each other's starting points would be set back to them for ever.
+    """
     now = set(ready)
-    points = {m.number: (m.point if m.number in now else m.decided) for m in members}
-    return {number: point for number, point in points.items() if point is not None}
+    points: dict[int, Point] = {}
+    for member in members:
+        point = member.point if member.number in now else member.decided
+        if point is not None and point.segment == member.segment:
+            points[member.number] = point
+    return points
