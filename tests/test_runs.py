@@ -127,7 +127,7 @@ def _ragged(config):
 @pytest.mark.parametrize("slots", [1, 3, 6])
 @pytest.mark.parametrize("kind", [ramet.InlineExecutor, ramet.ProcessExecutor, ramet.SimulatedExecutor])
 def test_members_that_leave_never_block_the_others(tmp_path, kind, slots):
-    """In a synchronous run, finishing, failing and diverging members leave or are replaced; the rest trains to the end."""
+    """Finishing, failing and diverging members leave a synchronous run or are replaced; the rest trains to the end."""
     results = run(tmp_path, _ragged, pbt(synch=True), members=6, executor=kind(slots))
     states = [result.state for result in results]
     assert states == ["finished", "failed", *["finished"] * 4]
@@ -416,7 +416,9 @@ results = ramet.Tuner(
     train,
     param_space={"f": ramet.grid_search([Twice(), thrice])},
     tune_config=ramet.TuneConfig(metric="score", mode="max"),
-    run_config=ramet.RunConfig(storage_path=WHERE, verbose=0, stop=lambda trial_id, row: row["training_iteration"] >= limit),
+    run_config=ramet.RunConfig(
+        storage_path=WHERE, verbose=0, stop=lambda trial_id, row: row["training_iteration"] >= limit
+    ),
 ).fit()
 print([result.metrics["score"] for result in results], results.num_errors)
 """

@@ -46,11 +46,8 @@ class Aside:
             return {"$tuple": [self.plain(each) for each in value]}
         if isinstance(value, Mapping) and all(type(key) is str and not key.startswith("$") for key in value):
             return {key: self.plain(each) for key, each in value.items()}
-        for number, known in enumerate(self._objects):
-            if known is value:
-                break
-        else:
-            number = len(self._objects)
+        number = next((at for at, known in enumerate(self._objects) if known is value), len(self._objects))
+        if number == len(self._objects):
             self._objects.append(value)
         return {"$object": number, "repr": repr(value)[:200]}
 
@@ -178,7 +175,9 @@ class Record:
                 plain["stopping"] = tuple(plain["stopping"])
             return kind(**plain)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise RunError(f"{self.ledger.path} holds an entry that is no event of a run ({error!r}): {row!r:.200}") from error
+            raise RunError(
+                f"{self.ledger.path} holds an entry that is no event of a run ({error!r}): {row!r:.200}"
+            ) from error
 
     def checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
         """Return a committed checkpoint.

@@ -195,7 +195,9 @@ class _Loop:
             taken = {work.slot for work in self.running.values()}
             self._command(slots=[slot for slot in slots if slot not in taken])
             if not self.running:
-                raise RunError(f"nothing can run: {len(self.population.live)} members wait, and {len(slots)} slots are free")
+                raise RunError(
+                    f"nothing can run: {len(self.population.live)} members wait, and {len(slots)} slots are free"
+                )
             self._take_in(self.executor.poll(POLL_SECONDS))
             self.display.update(self.population, self.running)
 
@@ -337,6 +339,3 @@ def _goal(stop: Any) -> float | None:
     """Return the iteration at which members stop, for a progress bar, if the stop rules name one."""
     goal = stop.get("training_iteration") if isinstance(stop, Mapping) else None
     return float(goal) if isinstance(goal, (int, float)) else None
-
-
-

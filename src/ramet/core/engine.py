@@ -95,7 +95,15 @@ class Stop:
 
 Command = Start | Proceed | Stop
 
-AUTOMATIC = ("training_iteration", "time_total_s", "time_this_iter_s", "compute_iterations", "timestamp", "trial_id", "done")
+AUTOMATIC = (
+    "training_iteration",
+    "time_total_s",
+    "time_this_iter_s",
+    "compute_iterations",
+    "timestamp",
+    "trial_id",
+    "done",
+)
 """Metrics that every row has without being reported."""
 
 
@@ -135,9 +143,7 @@ class Engine:
         for block in handover.blocks:
             if block.first != population.segments[segment].last + 1:
                 return self._taken()  # rows that are here already, or after a gap: a repeated or torn message
-            self._do(
-                Reported(segment, block.first, block.last, block.metrics, block.rows, block.elapsed, block.at)
-            )
+            self._do(Reported(segment, block.first, block.last, block.metrics, block.rows, block.elapsed, block.at))
             self._check_stop_metrics(member)
             if block.stored is not None and not self._keep(segment, member, block):
                 return self._taken()
@@ -159,7 +165,11 @@ class Engine:
 
     def _keep(self, segment: int, member: Member, block: Block) -> bool:
         terms = self.terms
-        automatic = {"training_iteration": block.last, "compute_iterations": member.compute, "time_total_s": block.clock}
+        automatic = {
+            "training_iteration": block.last,
+            "compute_iterations": member.compute,
+            "time_total_s": block.clock,
+        }
         metrics = {**automatic, **block.metrics}
         score = self._signed(metrics, terms.metric, terms.mode, f"TuneConfig(metric={terms.metric!r})", member)
         rank: float | str = float(member.compute)  # without an attribute to go by, the newest are kept
@@ -185,8 +195,8 @@ class Engine:
             return math.nan
         if name not in metrics:
             return (
-                f"{who} is not among the reported metrics {sorted(set(metrics) - set(AUTOMATIC))} of member {member.number}: "
-                "report it with every checkpoint, or name another one"
+                f"{who} is not among the reported metrics {sorted(set(metrics) - set(AUTOMATIC))} of member "
+                f"{member.number}: report it with every checkpoint, or name another one"
             )
         value = metrics[name]
         if not isinstance(value, (int, float)):
@@ -246,8 +256,8 @@ class Engine:
                 self._do(
                     Noted(
                         kind,
-                        f"RunConfig(stop={{{rule.metric!r}: {rule.value}}}) cannot stop member {member.number}, which has "
-                        f"reported {sorted(member.metrics)} so far: report it or change stop=",
+                        f"RunConfig(stop={{{rule.metric!r}: {rule.value}}}) cannot stop member {member.number}, which "
+                        f"has reported {sorted(member.metrics)} so far: report it or change stop=",
                     )
                 )
 

@@ -23,7 +23,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Began(Event):
-    """The run was set up; ``facts`` says how (seed, metric, mode, strategy, space …), ``members`` how many there are."""
+    """The run was set up; ``facts`` says how (metric, mode, strategy, space …), ``members`` how many there are."""
 
     seed: int
     members: int
@@ -110,7 +110,7 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """``member`` is done with its last ``segment``; ``reason`` names the stop rule, or says that the function returned."""
+    """A member is done with its last ``segment``; ``reason`` names the stop rule, or says that the function returned."""
 
     segment: int
     reason: str

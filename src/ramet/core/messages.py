@@ -28,7 +28,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A committed checkpoint: ``data`` holds a small one (``kind`` "pickle" or "zip"), ``path`` leads to a large one."""
+    """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "zip"), ``path`` leads to a large one."""
 
     kind: str
     data: bytes | None = None

@@ -66,8 +66,8 @@ class Segment:
 class Member:
     """One place in the population, and where it stands.
 
-    ``point`` is its latest checkpoint (its own, or the one that its clone started from), ``decided`` the one at its last
-    decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in the
+    ``point`` is its latest checkpoint (its own, or the one that it began from as a clone), ``decided`` the one at its
+    last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in the
     log and never goes back at an exploit.
     """
 
@@ -329,7 +329,7 @@ class Population:
             self._doubtful.add(name)
 
     def _let_go(self, member: Member) -> None:
-        """A member is over: it needs its latest checkpoint and its best ones, no longer the one at its last decision."""
+        """A member is over: it needs its latest checkpoint and its best ones, not the one at its last decision."""
         self.training -= 1
         if member.decided is not None and member.decided is not member.point:
             self._doubtful.add(member.decided.checkpoint)
@@ -342,4 +342,3 @@ def fold(events: Iterable[Event], keep: int | None = None) -> Population:
     for event in events:
         population.apply(event)
     return population
-

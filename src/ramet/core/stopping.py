@@ -1,7 +1,7 @@
 """Stop rules as data.
 
 A *member rule* judges one member's rows and travels with the lease, so the worker applies it to the very row that meets
-it, without asking. It is a value with two pure functions, ``start()`` and ``step(state, row)``; its state is plain data,
+it, without asking. It is a value with two pure functions, ``start()`` and ``step(state, row)``; its state is plain,
 kept with every checkpoint, so that a restart goes on counting where the checkpoint was.
 
 A *run rule* (`Stopper`) judges rows of all members and lives with the controller; a run that has one asks after every
@@ -98,7 +98,9 @@ class FunctionStopper:
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise ConfigError(f"FunctionStopper(function={self.function!r}) is not callable: give function(trial_id, result)")
+            raise ConfigError(
+                f"FunctionStopper(function={self.function!r}) is not callable: give function(trial_id, result)"
+            )
         try:
             inspect.signature(self.function).bind("", {})
         except TypeError as error:
@@ -171,7 +173,7 @@ class TrialPlateauStopper:
 
 
 class ExperimentPlateauStopper(Stopper):
-    """End the run once the ``top`` best values of ``metric`` seen in it agree within ``std``, ``patience`` reports long.
+    """End the run once the ``top`` best values of ``metric`` agree within ``std``, ``patience`` reports long.
 
     Args:
         metric: the reported metric to watch.
@@ -195,6 +197,7 @@ class ExperimentPlateauStopper(Stopper):
 
     def __call__(self, trial_id: str, result: Row) -> bool:
         """Take in one value; stops everyone or no one."""
+        del trial_id
         value = result.get(self.metric)
         if isinstance(value, (int, float)) and math.isfinite(value):
             self._best = sorted([*self._best, float(value)], reverse=self.mode == "max")[: self.top]
@@ -298,7 +301,9 @@ def _thresholds(stop: Mapping[Any, Any]) -> list[MemberRule]:
     rules: list[MemberRule] = []
     for metric, value in stop.items():
         if not isinstance(metric, str):
-            raise ConfigError(f"RunConfig(stop={{{metric!r}: …}}): a metric's name is a str, not {type(metric).__name__}")
+            raise ConfigError(
+                f"RunConfig(stop={{{metric!r}: …}}): a metric's name is a str, not {type(metric).__name__}"
+            )
         if isinstance(value, Mapping):  # nested metrics may be named nested or flat
             rules.extend(_thresholds({f"{metric}/{key}": inner for key, inner in value.items()}))
             continue
@@ -307,7 +312,9 @@ def _thresholds(stop: Mapping[Any, Any]) -> list[MemberRule]:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if math.isnan(number):
-            raise ConfigError(f"RunConfig(stop={{{metric!r}: {value!r}}}): give the number that ends training once reached")
+            raise ConfigError(
+                f"RunConfig(stop={{{metric!r}: {value!r}}}): give the number that ends training once reached"
+            )
         rules.append(Threshold(metric, value if isinstance(value, (int, float)) else number))
     return rules
 

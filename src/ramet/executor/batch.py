@@ -36,7 +36,11 @@ class Batch:
         self._elapsed.append(elapsed)
 
     def seal(
-        self, iteration: int, stored: StoredCheckpoint | None, moment: float | None = None, stopping: tuple[Any, ...] = ()
+        self,
+        iteration: int,
+        stored: StoredCheckpoint | None,
+        moment: float | None = None,
+        stopping: tuple[Any, ...] = (),
     ) -> None:
         """Turn the rows up to ``iteration`` into blocks of equal columns; the last one carries the checkpoint."""
         rows, elapsed, first = self._rows, self._elapsed, self._sealed + 1

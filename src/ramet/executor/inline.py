@@ -1,4 +1,4 @@
-"""This process, this thread: members are suspended functions, so ``breakpoint()`` works and nothing is pickled."""
+"""The same process, the same thread: members are suspended functions, so ``breakpoint()`` works and nothing is pickled."""
 
 from __future__ import annotations
 

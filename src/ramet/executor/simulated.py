@@ -14,7 +14,7 @@ from ramet.executor.inline import InlineExecutor, Work
 
 
 class _Timed(Work):
-    """A function on a slot's virtual clock: each report takes ``duration`` seconds of it, however long it really took."""
+    """A function on a slot's virtual clock: each report takes ``duration`` seconds of it, however long it took."""
 
     def __init__(self, executor: SimulatedExecutor, slot: int, assignment: Assignment) -> None:
         super().__init__(executor, slot, assignment)

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import math
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -301,7 +301,12 @@ class Session:
         raise Unwind
 
     def _send(
-        self, *, waiting: bool = False, ended: str | None = None, error: str | None = None, fault: str | None = None,
+        self,
+        *,
+        waiting: bool = False,
+        ended: str | None = None,
+        error: str | None = None,
+        fault: str | None = None,
         overdue: bool = False,
     ) -> None:
         blocks = self._batch.taken(self.iteration)

@@ -56,7 +56,9 @@ class Mutation:
             if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
                 raise ConfigError(f"perturbation_factors={factors!r} holds {factor!r}: every factor must be above 0")
         if self.custom is not None and not callable(self.custom):
-            raise ConfigError(f"custom_explore_fn={self.custom!r} is not callable: give a function of the configuration")
+            raise ConfigError(
+                f"custom_explore_fn={self.custom!r} is not callable: give a function of the configuration"
+            )
 
     def __call__(self, scene: Scene, member: int, config: Config) -> tuple[Config, dict[str, Any]]:
         """Return the configuration to train with, and by changed key what was done to it (from, to, how)."""
@@ -67,7 +69,7 @@ class Mutation:
                 values[path] = domain.sample(rng)
             else:
                 values[path] = domain.perturb(get(config, path), rng, self.factors)
-        mutated = with_values(config, values)
+        mutated: Config = with_values(config, values)
         if self.custom is not None:
             mutated = self._customised(scene, member, mutated)
         changed = {

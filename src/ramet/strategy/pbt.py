@@ -37,7 +37,7 @@ class PopulationBasedTraining(Strategy):
         log_config: accepted for scripts that pass it; every decision is in the run's ledger anyway.
         require_attrs: accepted for scripts that pass it; a report that carries a checkpoint must have the metric, and
             where it lacks it that member fails alone.
-        synch: decide when all live members are ready: repeatable from the seed, at the price of waiting for the slowest.
+        synch: decide when all live members are ready: repeatable from the seed, at the price of waiting.
         private: keys (``"seed"``, ``"data/fold"``) that never travel from donor to clone.
 
     Raises:
@@ -82,8 +82,8 @@ class PopulationBasedTraining(Strategy):
             )
         if hyperparam_mutations is not None and not isinstance(hyperparam_mutations, Mapping):
             raise ConfigError(
-                f"hyperparam_mutations={hyperparam_mutations!r} is a {type(hyperparam_mutations).__name__}: give a dict "
-                "from key to domain, list, function, or dict of these"
+                f"hyperparam_mutations={hyperparam_mutations!r} is a {type(hyperparam_mutations).__name__}: give a "
+                "dict from key to domain, list, function, or dict of these"
             )
         if isinstance(private, str) or not all(isinstance(key, str) for key in private):
             raise ConfigError(f"private={private!r} must be a sequence of keys, such as ('seed', 'data/fold')")
@@ -132,4 +132,5 @@ def _number(name: str, value: Any, above: float | None) -> float:
     if not fine or (value <= above if above is not None else value < 0):
         bound = f"above {above:g}" if above is not None else "of at least 0"
         raise ConfigError(f"PopulationBasedTraining({name}={value!r}) must be a finite number {bound}")
-    return value
+    number: float = value
+    return number

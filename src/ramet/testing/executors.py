@@ -101,9 +101,9 @@ def printing(config: dict[str, Any]) -> None:
 class ExecutorSuite:
     """Subclass it, define `make`, and pytest runs the suite::
 
-        class TestMine(ExecutorSuite):
-            def make(self, slots):
-                return MyExecutor(slots)
+    class TestMine(ExecutorSuite):
+        def make(self, slots):
+            return MyExecutor(slots)
     """
 
     captures_output = True
@@ -200,10 +200,14 @@ class ExecutorSuite:
             param_space={"rate": ramet.uniform(0.1, 2.0), **config},
             tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=4, seed=3),
             run_config=ramet.RunConfig(
-                name="run", storage_path=tmp_path, stop={"training_iteration": 12}, verbose=0, executor=self.make(slots),
+                name="run",
+                storage_path=tmp_path,
+                stop={"training_iteration": 12},
+                verbose=0,
+                executor=self.make(slots),
                 failure_config=ramet.FailureConfig(max_failures=config.get("retries", 0)),
             ),
-        ).fit()  # fmt: skip
+        ).fit()
 
     def test_tells_the_same_story_as_one_slot_in_this_thread(self, tmp_path: Path) -> None:
         """A synchronous run depends on its seed alone: same events, rows and checkpoints with 1, 2 and 8 slots."""
@@ -237,7 +241,7 @@ class ExecutorSuite:
             assert all(result.iteration == 12 for result in run if result.config["at"] == 99)
 
     def test_a_failed_member_goes_on_from_its_checkpoint(self, tmp_path: Path) -> None:
-        """A retry starts from the last checkpoint, so no row is there twice; retries that are used up end the member."""
+        """A retry starts from the last checkpoint, so no row is there twice; used up, retries end the member."""
         run = self._run(tmp_path, ending, how="raise", at=5, retries=2)
         assert run.num_errors == 4
         for result in run:
@@ -255,7 +259,9 @@ class ExecutorSuite:
                 executor.start(member, Assignment(member + 1, member, member, 0, config, None, Lease(until=9.0)))
             told: dict[int | None, str] = {}
             limit = time.monotonic() + LIMIT
-            while time.monotonic() < limit and (len(told) < 2 or not all(text.count("\n") == 2 for text in told.values())):
+            while time.monotonic() < limit and (
+                len(told) < 2 or not all(text.count("\n") == 2 for text in told.values())
+            ):
                 for message in executor.poll(0.1):
                     if isinstance(message, Output):
                         told[message.member] = told.get(message.member, "") + message.text

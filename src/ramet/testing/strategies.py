@@ -13,7 +13,12 @@ from ramet.domains import Domain
 from ramet.space import Space, get, loguniform, randint, uniform
 from ramet.strategy.base import Strategy
 
-MUTATIONS: dict[str, Any] = {"lr": loguniform(1e-4, 1e-1), "h": uniform(0.0, 1.0), "n": randint(1, 8), "deep": {"k": [1, 2, 4]}}
+MUTATIONS: dict[str, Any] = {
+    "lr": loguniform(1e-4, 1e-1),
+    "h": uniform(0.0, 1.0),
+    "n": randint(1, 8),
+    "deep": {"k": [1, 2, 4]},
+}
 """What the suite lets strategies change: one of each sort of domain."""
 
 
@@ -43,9 +48,9 @@ def population_of(
 class StrategySuite:
     """Subclass it, define `make`, and pytest runs the suite::
 
-        class TestMine(StrategySuite):
-            def make(self, mutations):
-                return MyStrategy(hyperparam_mutations=mutations)
+    class TestMine(StrategySuite):
+        def make(self, mutations):
+            return MyStrategy(hyperparam_mutations=mutations)
     """
 
     def make(self, mutations: Mapping[str, Any]) -> Strategy:
@@ -77,7 +82,9 @@ class StrategySuite:
         for seed in range(50):
             population = population_of([float((7 * i + seed) % 8) for i in range(8)], seed=seed)
             for decision in self._decide(population):
-                for path, domain in space.mutable.items() if decision.hparams is not None else ():
+                if decision.hparams is None:
+                    continue
+                for path, domain in space.mutable.items():
                     value = get(decision.hparams, path)
                     assert domain.contains(value), (path, value)
                     assert domain.type is object or type(value) is domain.type
@@ -116,6 +123,7 @@ class StrategySuite:
 
     def test_another_seed_gives_other_draws(self) -> None:
         """Draws follow from the run's seed."""
+
         def drawn(seed: int) -> list[Any]:
             hparams = [{"lr": 0.01, "h": 0.5, "n": 4, "deep": {"k": 2}}] * 6
             return [d.hparams for d in self._decide(population_of([4.0, 1.0, 3.0, 2.0, 9.0, 0.0], hparams, seed=seed))]
@@ -132,9 +140,8 @@ class StrategySuite:
         for seed in range(300):
             population = population_of([1.0, 2.0, 3.0, 4.0], [{"a": 0.5, "b": 0.5}] * 4, seed=seed)
             scene = Scene.of(population, Space(None, mutations), range(4))
-            for decision in self.make(mutations).decide(scene):
-                if decision.hparams is not None:
-                    moves.append((decision.hparams["a"] - 0.5, decision.hparams["b"] - 0.5))
+            configs = [decision.hparams for decision in self.make(mutations).decide(scene)]
+            moves += [(config["a"] - 0.5, config["b"] - 0.5) for config in configs if config is not None]
         if moves:
             up = sum((a > 0) == (b > 0) for a, b in moves) / len(moves)
             assert abs(up - 0.5) < 4 * 0.5 / math.sqrt(len(moves))
