@@ -1,0 +1,1 @@
+"""Benchmark problems whose best hyperparameters are known, as ordinary training functions."""
