@@ -22,6 +22,9 @@ from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Trans
 CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+_FIELDS = {kind: [field.name for field in dataclasses.fields(kind)] for kind in KINDS.values()}
+
 
 class Aside:
     """Objects of a search space that are no plain data. The ledger names them by number; their pickle lies beside it.
@@ -145,12 +148,11 @@ class Record:
             self.store.delete(path)
 
     def _row(self, event: Event) -> EventRow:
-        plain = {}
-        for field in dataclasses.fields(event):
-            value = getattr(event, field.name)
-            plain[field.name] = self.aside.plain(list(value) if field.name == "stopping" else value)
-        text = json.dumps(plain, separators=(",", ":"))
-        return EventRow(type(event).__name__, plain.get("segment"), text)
+        kind = type(event)
+        plain = {name: self.aside.plain(getattr(event, name)) for name in _FIELDS[kind]}
+        if kind is Kept:
+            plain["stopping"] = self.aside.plain(list(event.stopping))  # type: ignore[attr-defined]
+        return EventRow(kind.__name__, plain.get("segment"), _JSON.encode(plain))
 
     def events(self) -> Iterator[Event]:
         """Return all events in the order in which they happened.

@@ -14,7 +14,7 @@ import numpy as np
 def seed_globals(entropy: int) -> None:
     """Seed ``random``, ``numpy.random`` and, where torch is loaded, all of torch's generators from ``entropy``."""
     random.seed(entropy)
-    np.random.seed([entropy >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)])
+    np.random.seed(entropy & 0xFFFFFFFF)  # all that users give it; an array of words takes six times as long
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "manual_seed"):
         torch.manual_seed(entropy & 0x7FFFFFFFFFFFFFFF)

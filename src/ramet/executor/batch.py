@@ -8,6 +8,8 @@ from typing import Any
 
 from ramet.core.messages import Block, StoredCheckpoint
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
 FLUSH_ROWS = 2000
 FLUSH_BYTES = 1 << 20
 
@@ -57,8 +59,8 @@ class Batch:
                     first=first + start,
                     last=first + end - 1,
                     metrics=rows[end - 1],
-                    rows=json.dumps({"columns": columns, "rows": values}, separators=(",", ":")),
-                    elapsed=json.dumps([round(seconds, 6) for seconds in elapsed[start:end]], separators=(",", ":")),
+                    rows=_JSON.encode({"columns": columns, "rows": values}),
+                    elapsed=_JSON.encode([round(seconds, 6) for seconds in elapsed[start:end]]),
                     at=at,
                     time=moment if last else None,
                     clock=elapsed[end - 1],
