@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 
 import ramet
-from ramet import session
+from ramet import checkpoint, session
 from ramet.core.events import KINDS
+from ramet.executor import batch, process, worker
+from ramet.store.checkpoints import MANIFEST
 from ramet.store.ledger import FORMAT, Ledger
 
 ROOT = Path(__file__).parent.parent
@@ -257,3 +259,17 @@ def test_the_table_of_files_is_what_a_run_leaves(tmp_path):
     assert results.num_errors == 0
     left = {f"{path.name}/" if path.is_dir() else path.name for path in Path(results.experiment_path).iterdir()}
     assert {ticked(name)[0] for name, *_ in table(FORMAT_PAGE, "files")} == left - {"run.db-wal", "run.db-shm"}
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("format.md", f"at most {checkpoint.SMALL // 1024} KiB"),
+        ("format.md", f"    {MANIFEST} "),
+        ("concepts.md", f"within {process.UNWIND_SECONDS:g} s"),
+        ("concepts.md", f"after {worker.FLUSH_SECONDS:g} s or {batch.FLUSH_ROWS} rows"),
+    ],
+)
+def test_a_constant_in_a_page_is_that_of_the_code(page, text):
+    """Where a page gives a limit or a name of the code, it is the one that the code has."""
+    assert text in (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -53,8 +53,8 @@ DECIDING = ("ramet.strategy", "ramet.core.engine", "ramet.core.population", "ram
 MAY = {
     "ramet.errors": (),
     "ramet.draws": (),
-    "ramet.domains": ("ramet.errors", "ramet.draws"),
-    "ramet.space": ("ramet.errors", "ramet.draws", "ramet.domains"),
+    "ramet.domains": ("ramet.errors", "ramet.draws", "ramet.domains"),
+    "ramet.space": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space"),
     "ramet.core": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space", "ramet.core"),
     "ramet.strategy": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space", "ramet.core", "ramet.strategy"),
     "ramet.store": ("ramet.errors", "ramet.store"),

@@ -73,6 +73,8 @@ class Checkpoint:
         Raises:
             CheckpointError: it is no directory.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise CheckpointError(f"Checkpoint.from_directory({path!r}) needs the path of a directory")
         if not os.path.isdir(path):
             raise CheckpointError(f"Checkpoint.from_directory({str(path)!r}): there is no such directory")
         return cls(path)
@@ -216,7 +218,7 @@ def _pickled(data: dict[str, Any]) -> bytes:
 def _size(directory: Path, limit: int) -> int | None:
     """Return the bytes below ``directory``, or None once they are more than ``limit``."""
     total = 0
-    for folder, _, names in os.walk(directory):
+    for folder, _, names in os.walk(directory, followlinks=True):
         for name in names:
             total += os.stat(os.path.join(folder, name)).st_size
             if total > limit:
@@ -230,7 +232,7 @@ def _zipped(directory: Path) -> bytes | None:
         return None
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for folder, folders, names in os.walk(directory):
+        for folder, folders, names in os.walk(directory, followlinks=True):
             folders.sort()
             base = os.path.relpath(folder, directory)
             for name in sorted(names):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +14,11 @@ from ramet.callbacks import Callback
 from ramet.core.stopping import stop_rules
 from ramet.errors import ConfigError
 from ramet.strategy.base import Strategy
+
+LONGEST_NAME = 240
+"""Bytes that a run's name may have; file systems take 255, and a name that is used already gets a number."""
+
+_VERBS = ("open", "capacity", "start", "proceed", "stop", "poll", "close")
 
 
 @dataclass(frozen=True)
@@ -60,16 +67,17 @@ class TuneConfig:
                 f"TuneConfig(scheduler={self.scheduler!r}) is a {type(self.scheduler).__name__}, no strategy: give an "
                 "object such as PopulationBasedTraining(…), or None"
             )
-        _whole("TuneConfig", "num_samples", self.num_samples, 1)
+        _whole(self, "num_samples", 1)
         if self.max_concurrent_trials not in (None, 0):
-            _whole("TuneConfig", "max_concurrent_trials", self.max_concurrent_trials, 1)
+            _whole(self, "max_concurrent_trials", 1)
         if self.time_budget_s is not None:
-            seconds = getattr(self.time_budget_s, "total_seconds", lambda: self.time_budget_s)()
+            given: Any = self.time_budget_s
+            seconds = given.total_seconds() if hasattr(given, "total_seconds") else given
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
                 raise ConfigError(f"TuneConfig(time_budget_s={self.time_budget_s!r}) must be seconds above 0, or None")
             object.__setattr__(self, "time_budget_s", float(seconds))
         if self.seed is not None:
-            _whole("TuneConfig", "seed", self.seed, 0)
+            _whole(self, "seed", 0)
         if self.search_alg is not None:
             raise ConfigError(
                 f"TuneConfig(search_alg={self.search_alg!r}): founders are drawn from param_space here, and a search "
@@ -115,7 +123,7 @@ class FailureConfig:
     fail_fast: bool | str = False
 
     def __post_init__(self) -> None:
-        _whole("FailureConfig", "max_failures", self.max_failures, -1)
+        _whole(self, "max_failures", -1)
         if self.fail_fast not in (True, False, "raise"):
             raise ConfigError(f"FailureConfig(fail_fast={self.fail_fast!r}) must be True, False or 'raise'")
         if self.fail_fast and self.max_failures:
@@ -149,7 +157,7 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         if self.num_to_keep is not None:
-            _whole("CheckpointConfig", "num_to_keep", self.num_to_keep, 1)
+            _whole(self, "num_to_keep", 1)
         attribute = self.checkpoint_score_attribute
         if attribute is not None and (not isinstance(attribute, str) or not attribute):
             raise ConfigError(f"CheckpointConfig(checkpoint_score_attribute={attribute!r}) must name a reported metric")
@@ -199,21 +207,25 @@ class RunConfig:
     log_to_file: Any = None
 
     def __post_init__(self) -> None:
-        if self.name is not None and (
-            not isinstance(self.name, str) or not self.name.strip() or self.name in (".", "..") or "/" in self.name
-            or "\0" in self.name
-        ):  # fmt: skip
-            raise ConfigError(f"RunConfig(name={self.name!r}) must be usable as the name of a folder, without '/'")
-        if self.storage_path is not None and not isinstance(self.storage_path, (str, os.PathLike)):
-            raise ConfigError(f"RunConfig(storage_path={self.storage_path!r}) must be the path of a folder")
-        if isinstance(self.storage_path, str) and "://" in self.storage_path:
-            raise ConfigError(f"RunConfig(storage_path={self.storage_path!r}): only folders of this machine can hold a run")
+        if self.name is not None and not _names_a_folder(self.name):
+            raise ConfigError(
+                f"RunConfig(name={self.name!r}) must be usable as the name of a folder: without '/', not blank, and of "
+                f"at most {LONGEST_NAME} bytes"
+            )
+        path = self.storage_path
+        if path is not None and (not isinstance(path, (str, os.PathLike)) or path == "" or "\0" in os.fspath(path)):
+            raise ConfigError(f"RunConfig(storage_path={path!r}) must be the path of a folder, or None for the default")
+        if isinstance(path, str) and "://" in path:
+            raise ConfigError(f"RunConfig(storage_path={path!r}): only folders of this machine can hold a run")
         stop_rules(self.stop)
         for name, kind in (("failure_config", FailureConfig), ("checkpoint_config", CheckpointConfig)):
             given = getattr(self, name)
             if given is not None and not isinstance(given, kind):
                 raise ConfigError(f"RunConfig({name}={given!r}) must be a {kind.__name__}(…)")
+        if not isinstance(self.callbacks, (list, tuple, type(None))):
+            raise ConfigError(f"RunConfig(callbacks={self.callbacks!r}) must be a list of ramet.Callback objects")
         for callback in self.callbacks or ():
+            _object_not_class("callbacks=[…]", callback)
             if not isinstance(callback, Callback):
                 raise ConfigError(
                     f"RunConfig(callbacks=[…]) holds {callback!r}, a {type(callback).__name__}: derive it from "
@@ -222,7 +234,8 @@ class RunConfig:
         if not isinstance(self.verbose, (int, type(None))) or not 0 <= int(self.verbose or 0) <= 3:
             raise ConfigError(f"RunConfig(verbose={self.verbose!r}) must be 0, 1, 2 or 3")
         known = isinstance(self.executor, str) and self.executor in ("process", "inline")
-        if not known and not all(hasattr(self.executor, verb) for verb in ("start", "proceed", "stop", "poll")):
+        _object_not_class("executor=", self.executor)
+        if not known and not all(hasattr(self.executor, verb) for verb in _VERBS):
             raise ConfigError(
                 f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', or an executor such as "
                 "ProcessExecutor(slots=4)"
@@ -237,6 +250,28 @@ class RunConfig:
         return os.path.abspath(os.path.expanduser(os.fspath(where)))
 
 
-def _whole(who: str, name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{who}({name}={value!r}) must be a whole number of at least {least}")
+def _whole(config: Any, name: str, least: int) -> None:
+    """Check a count, and make it Python's own int: numpy's has another repr, and would name other draws."""
+    value = getattr(config, name)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ConfigError(f"{type(config).__name__}({name}={value!r}) must be a whole number of at least {least}")
+    object.__setattr__(config, name, number)
+
+
+def _names_a_folder(name: Any) -> bool:
+    if not isinstance(name, str) or not name.strip() or name in (".", "..") or "/" in name or "\0" in name:
+        return False
+    try:
+        return len(os.fsencode(name)) <= LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
+
+
+def _object_not_class(argument: str, given: Any) -> None:
+    if inspect.isclass(given):
+        name = given.__name__
+        raise ConfigError(f"RunConfig({argument}) was given the class {name}: give an object of it, {name}(…)")

@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from ramet.core.events import KINDS, Event, Failed, Kept, Opened, Reported
+from ramet.core.events import KINDS, Began, Event, Failed, Kept, Opened, Reported
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError
@@ -23,6 +23,9 @@ CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
+_NESTED: dict[type[Event], tuple[str, ...]] = {Opened: ("hparams", "info"), Kept: ("stopping",), Began: ("facts",)}
+"""Fields whose values may hold what JSON does not."""
+
 _FIELDS = {kind: [field.name for field in dataclasses.fields(kind)] for kind in KINDS.values()}
 
 
@@ -41,7 +44,7 @@ class Aside:
         """Return ``value`` as JSON takes it."""
         if value is None or type(value) in (str, int, float, bool):
             return value
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) and type(value.item()) in (str, int, float, bool):
             return value.item()
         if type(value) is list:
             return [self.plain(each) for each in value]
@@ -52,7 +55,11 @@ class Aside:
         number = next((at for at, known in enumerate(self._objects) if known is value), len(self._objects))
         if number == len(self._objects):
             self._objects.append(value)
-        return {"$object": number, "repr": repr(value)[:200]}
+        try:
+            told = repr(value)[:200]
+        except Exception:  # an object that cannot even be shown
+            told = type(value).__name__
+        return {"$object": number, "repr": told}
 
     def restored(self, value: Any) -> Any:
         """Return what `plain` was given, or a `Shown` for an object that is not at hand."""
@@ -136,9 +143,11 @@ class Record:
                 transaction.rewound.append((event.segment, population.segments[event.segment].last))
             transaction.happened.append(self._row(event))
         paths = []
+        fresh = {(row.segment, row.iteration): row for row in transaction.checkpoints}
         for segment, iteration in garbage:
             transaction.deleted.append((segment, iteration))
-            gone = self.ledger.checkpoint(segment, iteration)
+            # What came and went in one step was never in the ledger.
+            gone = fresh.get((segment, iteration)) or self.ledger.checkpoint(segment, iteration)
             if gone is not None and gone.path is not None:
                 paths.append(gone.path)
         self.aside.save()
@@ -171,8 +180,8 @@ class Record:
                 return Reported(row.segment, row.first, row.last, metrics, row.rows, row.elapsed, row.at)
             plain = json.loads(row.data)
             kind = KINDS[row.kind]
-            if kind is Opened:
-                plain["hparams"] = self.aside.restored(plain["hparams"])
+            for name in _NESTED.get(kind, ()):
+                plain[name] = self.aside.restored(plain[name])
             if kind is Kept:
                 plain["stopping"] = tuple(plain["stopping"])
             return kind(**plain)
@@ -192,6 +201,10 @@ class Record:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
         path = None if row.path is None else str(self.store.path(row.path))
         return StoredCheckpoint(row.kind, row.data, path, row.size)
+
+    def sweep(self) -> None:
+        """Delete the checkpoint directories that the ledger does not name. Only once no worker writes any more."""
+        self.store.sweep({row.path for row in self.ledger.checkpoints() if row.path is not None})
 
     def close(self) -> None:
         """Close the ledger."""

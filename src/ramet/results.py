@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -9,15 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ramet.checkpoint import Checkpoint
 from ramet.core.population import Member, Population, Segment, fold
-from ramet.errors import ConfigError, MemberError
+from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.record import Aside, Record
 from ramet.schedule import Schedule, Step
 from ramet.space import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AUTOMATIC = (
+    *("training_iteration", "time_total_s", "time_this_iter_s", "timestamp"),
+    *("trial_id", "member", "segment", "parent"),
+)
+"""What every row has besides the reported metrics and the configuration."""
 
 SCOPES = ("last", "all", "avg", "last-5-avg", "last-10-avg")
 
@@ -31,18 +40,20 @@ class ResultGrid(Sequence["Result"]):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], metric: str | None = None, mode: str | None = None, *, aside: Aside | None = None
+        self,
+        path: str | os.PathLike[str],
+        metric: str | None = None,
+        mode: str | None = None,
+        *,
+        aside: Aside | None = None,
     ) -> None:
         self._path = Path(path)
         self._aside = aside
-        record = Record.open(self._path, aside)
-        try:
+        with self._record() as record:
             self.population: Population = fold(record.events())
-        finally:
-            record.close()
-        facts = self.population.facts
-        self._metric, self._mode = metric or facts.get("metric"), mode or facts.get("mode")
-        self._results = [Result(self, member) for member in self.population.members]
+            facts = self.population.facts
+            self._metric, self._mode = metric or facts.get("metric"), mode or facts.get("mode")
+            self._results = [Result(self, member) for member in self.population.members]
 
     def __len__(self) -> int:
         return len(self._results)
@@ -94,7 +105,11 @@ class ResultGrid(Sequence["Result"]):
         Differs from Ray Tune in that ``scope="all"`` does not see rows of weights that were thrown away.
         """
         metric, mode = metric or self._metric, mode or self._mode
-        if metric is None or mode not in ("min", "max"):
+        if not isinstance(metric, (str, type(None))):
+            raise ConfigError(f"get_best_result(metric={metric!r}) must be the name of a reported metric, a str")
+        if mode not in ("min", "max", None):
+            raise ConfigError(f"get_best_result(mode={mode!r}) is neither 'min' nor 'max'")
+        if metric is None or mode is None:
             raise ConfigError(
                 f"get_best_result(metric={metric!r}, mode={mode!r}) needs both: the run recorded metric={self._metric!r} "
                 f"and mode={self._mode!r}"
@@ -104,7 +119,7 @@ class ResultGrid(Sequence["Result"]):
         best: tuple[float, Result] | None = None
         seen: set[str] = set()
         for result in self._results:
-            seen.update(result.metrics or ())
+            seen.update(result._member.metrics)
             value = result.value(metric, mode, scope)
             if value is None or (filter_nan_and_inf and not math.isfinite(value)):
                 continue
@@ -112,9 +127,11 @@ class ResultGrid(Sequence["Result"]):
             if best is None or score > best[0] or math.isnan(best[0]):
                 best = (score, result)
         if best is None:
-            known = sorted(seen) if metric not in seen else f"… {metric!r}, but nowhere with a finite value"
+            known = (
+                "it was reported, but nowhere as a finite number" if metric in seen else f"reported were {sorted(seen)}"
+            )
             raise ConfigError(
-                f"get_best_result(metric={metric!r}): no member has such a value; reported were {known}"
+                f"get_best_result(metric={metric!r}): no member has such a value; {known}"
                 + (f", and {self.num_errors} members failed, see .errors" if self.num_errors else "")
             )
         return best[1]
@@ -123,7 +140,12 @@ class ResultGrid(Sequence["Result"]):
         """Return a row for each member: its last report, or with a filter the report that was best by it."""
         import pandas as pd
 
+        if filter_metric is not None and filter_mode not in ("min", "max"):
+            raise ConfigError(
+                f"get_dataframe(filter_mode={filter_mode!r}) must be 'min' or 'max' to go with filter_metric="
+            )
         rows: list[Mapping[str, Any]] = []
+        seen: set[str] = set()
         for result in self._results:
             if filter_metric is None:
                 metrics = dict(result.metrics or {})
@@ -131,21 +153,21 @@ class ResultGrid(Sequence["Result"]):
                 rows.append({**metrics, **{f"config/{k}": v for k, v in flatten(result.config).items()}})
                 continue
             frame = result.metrics_dataframe
-            if filter_metric not in frame or filter_mode not in ("min", "max"):
-                raise ConfigError(
-                    f"get_dataframe(filter_metric={filter_metric!r}, filter_mode={filter_mode!r}) needs a reported metric "
-                    f"(there are {sorted(frame)}) and 'min' or 'max'"
-                )
-            column = frame[filter_metric]
-            if column.notna().any():
-                rows.append(frame.loc[column.idxmax() if filter_mode == "max" else column.idxmin()].to_dict())
+            seen.update(frame.columns)
+            if filter_metric not in frame:
+                continue
+            numbers = frame[filter_metric].map(_number).astype(float).to_numpy()
+            if not np.isnan(numbers).all():
+                best = np.nanargmax(numbers) if filter_mode == "max" else np.nanargmin(numbers)
+                rows.append({str(name): value for name, value in frame.iloc[int(best)].items()})
+        if filter_metric is not None and filter_metric not in seen:
+            raise ConfigError(f"get_dataframe(filter_metric={filter_metric!r}) is in no report; they have {sorted(seen)}")
         return pd.DataFrame(rows)
 
     def rows(self, segments: Sequence[tuple[Segment, int]]) -> list[dict[str, Any]]:
         """Return the reports of ``segments``, of each up to the given iteration, with what was in force."""
         found: list[dict[str, Any]] = []
-        record = Record.open(self._path, self._aside)
-        try:
+        with self._record() as record:
             for segment, end in segments:
                 config = {f"config/{name}": value for name, value in flatten(segment.hparams).items()}
                 before = 0.0
@@ -171,8 +193,6 @@ class ResultGrid(Sequence["Result"]):
                         row.update(config)
                         before = elapsed[offset]
                         found.append(row)
-        finally:
-            record.close()
         return found
 
     def checkpoint(self, name: tuple[int, int]) -> Checkpoint:
@@ -181,17 +201,26 @@ class ResultGrid(Sequence["Result"]):
         Raises:
             CheckpointError: it was not kept.
         """
-        record = Record.open(self._path, self._aside)
-        try:
+        with self._record() as record:
             return Checkpoint(stored=record.checkpoint(name))
-        finally:
-            record.close()
 
     def kept(self) -> set[tuple[int, int]]:
         """Return the names of the checkpoints that are there."""
+        with self._record() as record:
+            return {(row.segment, row.iteration) for row in record.ledger.checkpoints()}
+
+    @contextlib.contextmanager
+    def _record(self) -> Iterator[Record]:
+        """Open the run to read. What cannot be told together, as events that contradict each other, is damage."""
         record = Record.open(self._path, self._aside)
         try:
-            return {(row.segment, row.iteration) for row in record.ledger.checkpoints()}
+            yield record
+        except RametError:
+            raise
+        except Exception as error:
+            raise RunError(
+                f"{record.ledger.path} is damaged: what it holds is no story of a run ({error!r})"
+            ) from error
         finally:
             record.close()
 
@@ -204,8 +233,8 @@ class Result:
         self._segment = grid.population.segments[member.segment]
 
     def __repr__(self) -> str:
-        metric = self._grid._metric
-        told = f", {metric}={self._member.metrics[metric]}" if metric in self._member.metrics else ""
+        metric, reported = self._grid._metric, {} if self._is_fresh else self._member.metrics
+        told = f", {metric}={reported[metric]}" if metric is not None and metric in reported else ""
         return f"Result(member {self.member}, {self.state}, iteration {self.iteration}{told})"
 
     @property
@@ -260,8 +289,8 @@ class Result:
         found = []
         for segment, point in population.history(self.member):
             if point.checkpoint in kept:
-                report = self._grid.rows([(segment, point.iteration)])[-1]
-                found.append((self._grid.checkpoint(point.checkpoint), report))
+                rows = self._grid.rows([(segment, point.iteration)])
+                found.append((self._grid.checkpoint(point.checkpoint), rows[-1] if rows else {}))
         return found
 
     @property
@@ -284,23 +313,27 @@ class Result:
         Columns besides the metrics: ``training_iteration`` (which goes back or forth where the member became a clone),
         ``segment`` and ``parent`` (the segment that it was cloned from), times, and ``config/…``.
         """
-        import pandas as pd
-
         own = [(s, s.last) for s in self._grid.population.segments if s.member == self.member]
-        return pd.DataFrame(self._grid.rows(own))
+        return self._framed(self._grid.rows(own))
 
     @property
     def lineage_dataframe(self) -> pd.DataFrame:
         """The training curve of the model: one row for each iteration along its lineage, none of weights thrown away."""
+        return self._framed(self._grid.rows(self._path_to_here()))
+
+    def _framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        """Return ``rows`` as a frame, which has the columns that every frame has even if there are none."""
         import pandas as pd
 
-        return pd.DataFrame(self._grid.rows(self._path_to_here()))
+        columns = [*AUTOMATIC, *(f"config/{name}" for name in flatten(self._segment.hparams))]
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
 
     def value(self, metric: str, mode: str, scope: str) -> float | None:
         """Return the member's value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""
         if scope == "last":
-            known = (self._last_row() or {}) if self._is_fresh else self._member.metrics
-            return _number(known.get(metric))
+            if not self._is_fresh and metric in self._member.metrics:
+                return _number(self._member.metrics[metric])
+            return _number((self._last_row() or {}).get(metric))
         reported = (_number(row.get(metric)) for row in self._grid.rows(self._path_to_here()))
         values = [value for value in reported if value is not None and not math.isnan(value)]
         if not values:
@@ -325,7 +358,9 @@ class Result:
 
     def _path_to_here(self) -> list[tuple[Segment, int]]:
         chain = self._grid.population.lineage(self._segment.number)
-        return [(part, child.start) for part, child in zip(chain, chain[1:], strict=False)] + [(chain[-1], chain[-1].last)]
+        return [(part, child.start) for part, child in zip(chain, chain[1:], strict=False)] + [
+            (chain[-1], chain[-1].last)
+        ]
 
 
 def _number(value: Any) -> float | None:

@@ -70,7 +70,8 @@ class Schedule(Sequence[Step]):
         for step in self._steps:
             if step.first <= iteration <= step.last:
                 return step.hparams
-        raise ConfigError(f"Schedule.at({iteration}) is outside the iterations that were trained, 1 to {self.last}")
+        trained = f"the iterations that were trained are 1 to {self.last}" if self._steps else "nothing was trained"
+        raise ConfigError(f"Schedule.at({iteration}): {trained}")
 
     def frame(self) -> pd.DataFrame:
         """Return a row for each step: first, last, member, segment, and a column for each hyperparameter."""

@@ -146,7 +146,7 @@ def checkpoint_dir() -> Path:
     >>> _ = (directory / "weights.bin").write_bytes(b"...")
     >>> from ramet import Checkpoint
     >>> report({"loss": 0.2}, checkpoint=Checkpoint.from_directory(directory))
-    iteration 2: loss=0.2 (with a checkpoint)
+    iteration 1: loss=0.2 (with a checkpoint)
     """
     if _current is not None:
         return Path(_current.checkpoint_dir())
@@ -156,9 +156,16 @@ def checkpoint_dir() -> Path:
 
 
 def _print_alone(metrics: Mapping[str, Any], checkpoint: Checkpoint | None) -> None:
+    from ramet.checkpoint import Checkpoint
+    from ramet.errors import CheckpointError
     from ramet.rows import plain
 
     row = plain(metrics)
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        raise CheckpointError(
+            f"report(checkpoint={type(checkpoint).__name__}) is no Checkpoint: give Checkpoint.from_dict(…) or "
+            "Checkpoint.from_directory(…)"
+        )
     _alone["iteration"] = _alone.get("iteration", 0) + 1
     told = " ".join(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in row.items())
     print(f"iteration {_alone['iteration']}: {told}{' (with a checkpoint)' if checkpoint is not None else ''}")

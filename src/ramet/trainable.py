@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -57,18 +58,34 @@ def with_parameters(trainable: Any, **parameters: Any) -> Prepared:
 
 
 def _prepared(trainable: Any) -> Prepared:
-    check(trainable)
-    return trainable if isinstance(trainable, Prepared) else Prepared(trainable, {}, None)
+    if isinstance(trainable, Prepared):
+        return trainable
+    _check_kind(trainable)
+    return Prepared(trainable, {}, None)
 
 
 def check(trainable: Any) -> None:
     """Refuse what cannot be a training function.
 
     Raises:
-        TrainableError: it is not callable, is a class, or takes no configuration.
+        TrainableError: it is not callable, is a class, takes no configuration, or needs more than that and the
+            parameters bound to it.
     """
-    if isinstance(trainable, Prepared):
+    prepared = _prepared(trainable)
+    function, parameters = prepared.function, prepared.parameters
+    try:
+        inspect.signature(function).bind({}, **parameters)
+    except TypeError as error:
+        call = ", ".join(["config", *(f"{name}=…" for name in parameters)])
+        raise TrainableError(
+            f"Tuner(trainable={prepared.__name__}) cannot be called as {prepared.__name__}({call}): {error}. What it "
+            "takes besides the configuration is bound by with_parameters()"
+        ) from error
+    except ValueError:  # some built-ins do not tell their signature
         return
+
+
+def _check_kind(trainable: Any) -> None:
     if inspect.isclass(trainable):
         raise TrainableError(
             f"Tuner(trainable={trainable.__name__}) is a class; give a function of the configuration, such as "
@@ -83,8 +100,8 @@ def check(trainable: Any) -> None:
     except (TypeError, ValueError):
         return
     if not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
-        name = getattr(trainable, "__name__", repr(trainable))
-        raise TrainableError(f"Tuner(trainable={name}) takes no configuration: define it as def {name}(config): …")
+        name = getattr(trainable, "__name__", None) or _short(trainable)
+        raise TrainableError(f"Tuner(trainable={name}) takes no configuration: define it as def train(config): …")
 
 
 def loaded(trainable: Any) -> Function:
@@ -93,26 +110,31 @@ def loaded(trainable: Any) -> Function:
     return function
 
 
-def pickled(trainable: Any, *more: Any) -> bytes:
-    """Return (trainable, *more) as bytes for a worker; functions of ``__main__`` and of notebooks go by value.
+def pickled(trainable: Any, rules: Sequence[Any] = ()) -> bytes:
+    """Return (trainable, rules) as bytes for a worker; functions of ``__main__`` and of notebooks go by value.
+
+    Args:
+        trainable: the training function.
+        rules: stop rules that the worker applies; they may hold functions of the user's.
 
     Raises:
         TrainableError: it cannot be pickled; the message names the culprit.
     """
     try:
-        data: bytes = cloudpickle.dumps((trainable, *more), protocol=5)
+        data: bytes = cloudpickle.dumps((trainable, tuple(rules)), protocol=5)
     except Exception as error:
-        name = getattr(trainable, "__name__", repr(trainable))
-        culprit = _culprit(trainable) or _culprit(list(more)) or "something in it"
+        name = getattr(trainable, "__name__", None) or _short(trainable)
+        who, culprit = f"Tuner(trainable={name})", _culprit(trainable)
+        if culprit is None and (culprit := _culprit(list(rules))):
+            who = "RunConfig(stop=…)"
         raise TrainableError(
-            f"Tuner(trainable={name}) cannot be sent to a worker: {culprit} cannot be pickled ({type(error).__name__}: "
-            f"{error}). Create it inside the function, pass it by with_parameters(), or use "
-            "RunConfig(executor='inline')"
+            f"{who} cannot be sent to a worker: {culprit or 'something in it'} cannot be pickled "
+            f"({type(error).__name__}: {error}). Create it inside the function, or use RunConfig(executor='inline')"
         ) from error
     return data
 
 
-def _culprit(thing: Any, depth: int = 3) -> str | None:
+def _culprit(thing: Any, depth: int = 5) -> str | None:
     """Return the name of what in ``thing`` cannot be pickled, looked for among closures, globals and attributes."""
     for name, value in _parts(thing):
         try:
@@ -125,22 +147,47 @@ def _culprit(thing: Any, depth: int = 3) -> str | None:
 
 def _parts(thing: Any) -> list[tuple[str, Any]]:
     if isinstance(thing, Prepared):
-        return [("the function", thing.function), *((f"parameter {k!r}", v) for k, v in thing.parameters.items())]
+        return [("the function", thing.function), *_named("parameter", thing.parameters)]
     if isinstance(thing, functools.partial):
-        return [("the function", thing.func), *((f"argument {v!r}", v) for v in thing.args), *thing.keywords.items()]
+        arguments = [(f"argument {v!r}", v) for v in thing.args]
+        return [("the function", thing.func), *arguments, *_named("argument", thing.keywords)]
     if isinstance(thing, types.MethodType):
         return [(f"its object {type(thing.__self__).__name__}", thing.__self__)]
     if isinstance(thing, types.FunctionType):
-        found = inspect.getclosurevars(thing)
-        return [
-            *((f"variable {k!r}", v) for k, v in found.nonlocals.items()),
-            *((f"global {k!r}", v) for k, v in found.globals.items() if not isinstance(v, types.ModuleType)),
-        ]
+        return _parts_of_function(thing)
+    if inspect.isclass(thing):
+        own = {k: v for k, v in vars(thing).items() if not k.startswith("__") or isinstance(v, types.FunctionType)}
+        return _named("attribute", own)
     if isinstance(thing, dict):
         return [(f"[{k!r}]", v) for k, v in thing.items()]
     if isinstance(thing, (list, tuple)):
         return [(f"[{i}]", v) for i, v in enumerate(thing)]
-    return [(f"attribute {k!r}", v) for k, v in vars(thing).items()] if hasattr(thing, "__dict__") else []
+    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
+    attributes = {**{name: getattr(thing, name) for name in slots}, **getattr(thing, "__dict__", {})}
+    return [*_named("attribute", attributes), (f"its class {type(thing).__name__}", type(thing))]
+
+
+def _named(what: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(f"{what} {name!r}", value) for name, value in values.items()]
+
+
+def _parts_of_function(function: types.FunctionType) -> list[tuple[str, Any]]:
+    code = function.__code__
+    found: list[tuple[str, Any]] = []
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # a variable that has no value yet
+            found.append((f"variable {name!r}", cell.cell_contents))
+    defaults = function.__defaults__ or ()
+    given = zip(code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=True)
+    found += _named("default", {**dict(given), **(function.__kwdefaults__ or {})})
+    used = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
+    return found + _named("global", {k: v for k, v in used.items() if not isinstance(v, types.ModuleType)})
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Return the names that a function uses, those of the functions in it included."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return [*code.co_names, *(name for each in inner for name in _names(each))]
 
 
 def _short(value: Any) -> str:

@@ -26,7 +26,7 @@ from ramet.executor.process import ProcessExecutor
 from ramet.record import CHECKPOINTS, Record
 from ramet.results import ResultGrid
 from ramet.seeding import call_seeded
-from ramet.space import Space
+from ramet.space import Space, copied
 from ramet.strategy.base import FIFO
 from ramet.trainable import check
 from ramet.view.live import Display, display_for
@@ -107,9 +107,10 @@ class Tuner:
             bool(failure.fail_fast),
         )
         engine = Engine(Population(checkpoints.num_to_keep), self.strategy, self.space, rules, terms)
+        executor = _executor(self.run.executor)
+        executor.prepare(self.trainable, len(founders), rules.member)
         name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = _new_folder(Path(self.run.folder), name)
-        executor = _executor(self.run.executor)
         record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
         display = display_for(self.run.verbose, executor.interactive)
         loop = _Loop(engine, record, executor, display, self.run, at_once=self.tune.max_concurrent_trials or None)
@@ -175,6 +176,7 @@ class _Loop:
             finally:
                 self.executor.close()
             self._commit(self.engine.end("every member is done"))
+            self.record.sweep()
         except KeyboardInterrupt:
             self._commit(self.engine.end("interrupted from the keyboard"))
             raise
@@ -279,7 +281,7 @@ class _Loop:
                 self._tell("on_checkpoint", member, event.segment, event.iteration, event.score)
             case Opened(parent=int(parent)) if segments[parent].member != event.member or "donor" in event.info:
                 donor = event.info.get("donor", segments[parent].member)
-                self._tell("on_exploit", event.member, donor, event.hparams, event.iteration)
+                self._tell("on_exploit", event.member, donor, copied(event.hparams), event.iteration)
             case Failed():
                 self._tell("on_member_failed", segments[event.segment].member, event.error, event.final)
             case Finished():

@@ -110,7 +110,7 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """A member is done with its last ``segment``; ``reason`` names the stop rule, or says that the function returned."""
+    """A member is done with its ``segment``; ``reason`` names the stop rule, or says that the function returned."""
 
     segment: int
     reason: str

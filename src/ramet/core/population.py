@@ -67,8 +67,8 @@ class Member:
     """One place in the population, and where it stands.
 
     ``point`` is its latest checkpoint (its own, or the one that it began from as a clone), ``decided`` the one at its
-    last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in the
-    log and never goes back at an exploit.
+    last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in
+    the log and never goes back at an exploit.
     """
 
     number: int

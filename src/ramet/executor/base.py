@@ -32,6 +32,9 @@ class Executor(Protocol):
     interactive: bool
     """Whether user code runs in this process, so that the terminal belongs to it."""
 
+    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+        """Refuse what cannot be run here, before anything has been started or written."""
+
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Get ready to run ``trainable`` for a population of ``members``; slots may be started ahead of work."""
 

@@ -100,7 +100,8 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     try:
         for module in preload:
             importlib.import_module(module)
-        function, setup = pickle.loads(payload)
+        function, rules = pickle.loads(payload[0])
+        setup = payload[1]._replace(rules=rules)
     except BaseException:
         told.send(("unusable", traceback.format_exc()))
         return

@@ -1,4 +1,4 @@
-"""The same process, the same thread: members are suspended functions, so ``breakpoint()`` works and nothing is pickled."""
+"""The same process, the same thread: members are suspended functions; ``breakpoint()`` works, nothing is pickled."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class Work:
             self.executor.came.append(handover)
         if not handover.waiting and handover.ended is None and handover.error is None:
             self.executor.queue.appendleft(self)
-            self._away()
+            with preserved():  # the controller, and the user's callbacks in it, may draw
+                self._away()
 
     def answer(self, *, at_checkpoint: bool) -> Lease | None:
         """See `ramet.executor.worker.Channel`."""
@@ -90,8 +91,8 @@ class InlineExecutor:
     costs more than a step. What functions print goes to the terminal as it is.
 
     >>> from ramet import RunConfig
-    >>> RunConfig(executor="inline").executor
-    InlineExecutor()
+    >>> RunConfig(executor=InlineExecutor(slots=2)).executor
+    InlineExecutor(slots=2)
     """
 
     interactive = True
@@ -105,14 +106,19 @@ class InlineExecutor:
         self.queue: deque[Work] = deque()
         self.works: dict[int, Work] = {}
         self._count = 0
+        self._callers = contextlib.ExitStack()  # the generators of whoever called fit()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({f'slots={self.slots}' if self.slots else ''})"
+
+    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+        """Nothing needs to be sent anywhere, so nothing is refused."""
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Keep the function; nothing else is needed."""
         self.setup, self.function = setup, loaded(trainable)
         self._count = min(self.slots or members, members)
+        self._callers.enter_context(preserved())
 
     def capacity(self) -> Sequence[int]:
         """Return the numbers of the slots."""
@@ -161,3 +167,4 @@ class InlineExecutor:
         for work in list(self.works):
             self.stop(work)
         self.queue.clear()
+        self._callers.close()

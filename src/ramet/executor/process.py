@@ -76,20 +76,28 @@ class ProcessExecutor:
         self._selector: selectors.BaseSelector | None = None
         self._devices: list[str | None] = []
         self._stillborn = 0
-        self._payload = b""
+        self._trainable = b""
+        self._payload: tuple[bytes, Setup] | None = None
 
     def __repr__(self) -> str:
         return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
 
-    def open(self, setup: Setup, trainable: Any, members: int) -> None:
-        """Start the workers; they import while the run is being set up.
+    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+        """Pickle the trainable and the stop rules, and count the slots.
 
         Raises:
             TrainableError: the trainable cannot be pickled; the message names what in it cannot.
+            ConfigError: what a member needs is more than there is.
         """
-        self._payload = pickled(trainable, setup)
+        self._trainable = pickled(trainable, rules)
         found = Slots.of(trainable, limit=members) if self.slots is None else Slots.of(trainable, count=self.slots)
         self._devices = found.devices
+
+    def open(self, setup: Setup, trainable: Any, members: int) -> None:
+        """Start the workers; they import while the run is being set up."""
+        if not self._trainable:
+            self.prepare(trainable, members, setup.rules)
+        self._payload, self._trainable = (self._trainable, setup._replace(rules=())), b""
         self._selector = selectors.DefaultSelector()
         for slot in range(len(self._devices)):
             self._spawn(slot)

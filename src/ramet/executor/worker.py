@@ -7,8 +7,8 @@ generators. A `Channel` is its only way out.
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
@@ -24,9 +24,11 @@ from ramet.errors import CheckpointError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, Batch
 from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
+from ramet.space import copied
 from ramet.store.checkpoints import CheckpointStore
 
 FLUSH_SECONDS = 0.1
+CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})
 
 
 class Unwind(BaseException):
@@ -76,6 +78,7 @@ class Session:
         self._set_lease(assignment.lease)
         now = self._now()
         self._zero = now - assignment.elapsed
+        self._before = assignment.elapsed
         self._flush_at = now + FLUSH_SECONDS
         self._look_ahead()
         self.reseed()
@@ -113,6 +116,7 @@ class Session:
                 "Checkpoint.from_directory(…)"
             )
         reason = self._stop_reason(row, elapsed)
+        self._before = elapsed
         if checkpoint is not None or reason is not None or self.lease.each_report:
             self._hand_over(row, elapsed, checkpoint, reason)
             return
@@ -201,6 +205,8 @@ class Session:
                     self._until_iteration = min(self._until_iteration, rule.value)
                 elif rule.metric == "compute_iterations":
                     self._until_compute = min(self._until_compute, rule.value)
+                elif rule.metric in CLOCKS:
+                    self._others.append((index, rule))
                 else:
                     self._thresholds.append((rule.metric, rule.value, rule.reason))
             else:
@@ -209,10 +215,6 @@ class Session:
     def _stop_reason(self, row: dict[str, Any], elapsed: float) -> str | None:
         for metric, value, reason in self._thresholds:
             reported = row.get(metric)
-            if reported is None:
-                if metric != "time_total_s":
-                    continue
-                reported = elapsed
             if isinstance(reported, (int, float)) and reported >= value:
                 return reason
         if row.get("done"):
@@ -235,6 +237,8 @@ class Session:
             "training_iteration": self.iteration,
             "compute_iterations": self.compute,
             "time_total_s": elapsed,
+            "time_this_iter_s": elapsed - self._before,
+            "timestamp": time.time(),
             "trial_id": f"{self.assignment.member:05d}",
             "config": self.assignment.config,
         }
@@ -319,7 +323,7 @@ class Session:
         """Call the training function and hand over how it ended. Only an interrupt comes out."""
         before = door.enter(self)
         try:
-            result = function(copy.deepcopy(dict(self.assignment.config)))
+            result = function(copied(self.assignment.config))
             if isinstance(result, Iterator):
                 with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
                     for row in result:

@@ -37,7 +37,7 @@ from ramet.domains.constructors import (
     sample_from,
     uniform,
 )
-from ramet.space.paths import Path, flatten, get, with_values
+from ramet.space.paths import Path, copied, flatten, get, with_values
 from ramet.space.space import Space
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "Space",
     "call_plainly",
     "choice",
+    "copied",
     "domain_from_plain",
     "flatten",
     "get",

@@ -61,6 +61,19 @@ def with_values(config: Mapping[str, Any], values: Mapping[Path, Any]) -> dict[s
     return whole
 
 
+def copied(config: Any) -> Any:
+    """Return nested dicts and lists as new ones, with the same values: for somebody who may change them.
+
+    >>> given = {"layers": [64, 64]}
+    >>> copied(given)["layers"].append(32)
+    >>> given
+    {'layers': [64, 64]}
+    """
+    if isinstance(config, Mapping):
+        return {key: copied(value) for key, value in config.items()}
+    return [copied(value) for value in config] if type(config) is list else config
+
+
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested dicts as one dict whose names join the keys with "/", for display; an empty dict stays one.
 

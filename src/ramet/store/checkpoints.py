@@ -52,6 +52,7 @@ class CheckpointStore:
             copy = self.scratch()
             shutil.copytree(source, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
             source = copy
+        (source / MANIFEST).unlink(missing_ok=True)  # of a committed one that is committed again
         files = {}
         for folder, _, names in os.walk(source):
             for file in names:
@@ -74,16 +75,21 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is not there, or was never committed.
         """
-        path = self.root / final
-        if path.parent != self.root or not (path / MANIFEST).is_file():
+        path = self._within(final)
+        if not (path / MANIFEST).is_file():
             raise CheckpointError(f"checkpoint {final!r} is not in {self.root}: it was deleted, or never committed")
         return path
 
     def delete(self, final: str) -> None:
-        """Delete a committed checkpoint; deleting it again does nothing. It stops being one before its files go."""
+        """Delete a committed checkpoint; deleting it again does nothing. It stops being one before its files go.
+
+        Raises:
+            CheckpointError: the name leads out of the store.
+        """
+        path = self._within(final)
         doomed = self.root / f"{_SCRATCH}{uuid.uuid4().hex[:16]}"
         try:
-            os.rename(self.root / final, doomed)
+            os.rename(path, doomed)
         except FileNotFoundError:
             return
         shutil.rmtree(doomed, ignore_errors=True)
@@ -94,9 +100,18 @@ class CheckpointStore:
         if self.root.is_dir():
             for path in sorted(self.root.iterdir()):
                 if path.name not in live:
-                    shutil.rmtree(path, ignore_errors=True)
+                    if path.is_symlink() or not path.is_dir():
+                        path.unlink()
+                    else:
+                        shutil.rmtree(path, ignore_errors=True)
                     gone.append(path.name)
         return gone
+
+    def _within(self, final: str) -> Path:
+        """Return the path of ``final``. The name may come from anybody's ledger, so it must not lead anywhere else."""
+        if not final or final in (".", "..") or "/" in final or os.sep in final or "\0" in final:
+            raise CheckpointError(f"checkpoint {final!r} is not in {self.root}: that is no name of one")
+        return self.root / final
 
 
 def _sync(path: Path) -> None:

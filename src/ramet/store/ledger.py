@@ -11,12 +11,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ramet.errors import RunError
 
 FORMAT = 1
+READABLE = tuple(str(number) for number in range(1, FORMAT + 1))
 NAME = "run.db"
+
+# SQLite's own errors may quote the file in bytes that are no text; numbers in it may be beyond it.
+_DAMAGE = (sqlite3.Error, UnicodeError, OverflowError)
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -82,8 +86,8 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db, self.path = connection, path
-        last = self._db.execute("SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION SELECT max(seq) FROM reports)")
-        self._seq = int(last.fetchone()[0] or 0)
+        query = "SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION SELECT max(seq) FROM reports)"
+        self._seq = int(next(self._read(query))[0] or 0)
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], meta: dict[str, str], *, power_safe: bool = False) -> Ledger:
@@ -121,15 +125,21 @@ class Ledger:
         path = Path(folder, NAME)
         if not path.is_file():
             raise RunError(f"{folder} holds no run: there is no {NAME} in it")
+        db = None
         try:
-            db = sqlite3.connect(f"file:{path.absolute()}?mode=ro", uri=True, isolation_level=None)
+            # As a URI proper, for a run's name may hold any character.
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             found = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        except sqlite3.Error as error:
-            raise RunError(f"{path} cannot be read as a run's ledger: {error}") from error
-        if found is None or not str(found[0]).isdigit() or int(found[0]) > FORMAT:
             told = None if found is None else found[0]
-            raise RunError(f"{path} has format {told}, this version of Ramet reads up to {FORMAT}: update Ramet")
-        return cls(db, path)
+            if told not in READABLE:
+                raise RunError(f"{path} has format {told}, this version of Ramet reads up to {FORMAT}: update Ramet")
+            return cls(db, path)
+        except (*_DAMAGE, RunError) as error:
+            if db is not None:
+                db.close()
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"{path} cannot be read as a run's ledger: {error}") from error
 
     def commit(self, transaction: Transaction) -> None:
         """Make all of ``transaction`` durable, or nothing of it.
@@ -158,15 +168,17 @@ class Ledger:
             if transaction.deleted:
                 db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", transaction.deleted)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:  # an interrupt too must leave nothing half written
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise RunError(f"cannot write to the run's ledger {self.path}: {error}") from error
+            if isinstance(error, _DAMAGE):
+                raise RunError(f"cannot write to the run's ledger {self.path}: {error}") from error
+            raise
         self._seq = seq
 
     def happened(self) -> Iterator[EventRow | ReportRow]:
         """Return events and reports in the order in which they happened."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT seq, kind, segment, data, NULL, NULL, NULL, NULL FROM events UNION ALL "
             "SELECT seq, NULL, segment, rows, first, last, elapsed, at FROM reports ORDER BY seq"
         )
@@ -180,26 +192,33 @@ class Ledger:
         """Return the reports of ``segments`` (of all by default), by segment and iteration."""
         query = "SELECT segment, first, last, rows, elapsed, at FROM reports"
         if segments is None:
-            yield from map(ReportRow._make, self._db.execute(f"{query} ORDER BY segment, first"))
+            yield from map(ReportRow._make, self._read(f"{query} ORDER BY segment, first"))
             return
         for segment in segments:
-            yield from map(ReportRow._make, self._db.execute(f"{query} WHERE segment = ? ORDER BY first", (segment,)))
+            yield from map(ReportRow._make, self._read(f"{query} WHERE segment = ? ORDER BY first", segment))
 
     def checkpoint(self, segment: int, iteration: int) -> CheckpointRow | None:
         """Return the checkpoint of that name, None if it is not there (any more)."""
-        row = self._db.execute(
-            "SELECT * FROM checkpoints WHERE segment = ? AND iteration = ?", (segment, iteration)
-        ).fetchone()
-        return None if row is None else CheckpointRow._make(row)
+        query = "SELECT * FROM checkpoints WHERE segment = ? AND iteration = ?"
+        return next(map(CheckpointRow._make, self._read(query, segment, iteration)), None)
 
     def checkpoints(self) -> Iterator[CheckpointRow]:
         """Return all checkpoints without the bytes of small ones, by segment and iteration."""
         query = "SELECT segment, iteration, kind, size, NULL, path FROM checkpoints ORDER BY segment, iteration"
-        return map(CheckpointRow._make, self._db.execute(query))
+        return map(CheckpointRow._make, self._read(query))
 
     def meta(self) -> dict[str, str]:
         """Return the facts about the file."""
-        return dict(self._db.execute("SELECT key, value FROM meta"))
+        return dict(self._read("SELECT key, value FROM meta"))
+
+    def _read(self, query: str, *values: object) -> Iterator[Any]:
+        """Return the rows of a query; what is wrong with the file is found while it is read."""
+        try:
+            # One by one: what is left half read must not touch the file when it is thrown away.
+            for row in self._db.execute(query, values):  # noqa: UP028
+                yield row
+        except _DAMAGE as error:
+            raise RunError(f"{self.path} cannot be read as a run's ledger: {error}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ramet.errors import ConfigError, StrategyError
-from ramet.space import Path, get, with_values
+from ramet.space import Path, copied, get, with_values
 from ramet.strategy.base import Scene
 
 Config = Mapping[str, Any]
@@ -81,7 +81,7 @@ class Mutation:
 
     def _customised(self, scene: Scene, member: int, config: Config) -> Config:
         assert self.custom is not None
-        result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (dict(config),))
+        result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
         if not isinstance(result, Mapping):
             raise StrategyError(
                 f"custom_explore_fn={self.custom!r} returned {type(result).__name__}, not a configuration: it must "

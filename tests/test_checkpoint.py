@@ -1,0 +1,443 @@
+"""Checkpoints: whatever is saved is read again, whole, in either way, wherever it was kept."""
+
+import gc
+import os
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ramet
+from ramet.checkpoint import SMALL, Checkpoint
+from ramet.errors import CheckpointError
+from ramet.store.checkpoints import MANIFEST, CheckpointStore
+
+DICTS = {
+    "empty": {},
+    "small": {"step": 3, "nested": {"words": ["a", (1, 2.5)]}, 7: None},
+    "arrays": {
+        "w": np.arange(12.0).reshape(3, 4),
+        "f": np.ones((2, 3), order="F"),
+        "empty": np.zeros(0),
+        "0-d": np.array(1),
+    },
+    "large": {"weights": bytes(SMALL + 1), "step": 4},
+}
+TREES = {
+    "empty": {},
+    "small": {"model.txt": b"weights"},
+    "nested": {"a/b/c.bin": b"\x00\xff", "a/b/d.bin": b"", "top": b"1", "ü ☃.txt": b"snow"},
+    "empty folders": {"a/": None, "b/c/": None, "b/d/file": b"1"},
+    "large": {"deep/er/weights.bin": bytes(SMALL + 1), "step.txt": b"4"},
+    "many": {f"{number:03d}": bytes(10_000) for number in range(20)},
+    "named like ours": {"MANIFEST.json": b"mine", "deep/MANIFEST.json": b"mine too", "dict.pkl": b"no pickle"},
+}
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """Whatever is made in a temporary folder goes with the test's own."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Where large checkpoints are kept."""
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+def planted(folder, tree):
+    """Write the files of ``tree`` below ``folder``; names that end in a slash are empty folders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in tree.items():
+        path = folder / name
+        if data is None:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return folder
+
+
+def tree_of(folder):
+    """Read back what `planted` wrote."""
+    found = {}
+    for path in Path(folder).rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST:
+            found[name] = path.read_bytes()
+        elif path.is_dir() and not any(path.iterdir()):
+            found[f"{name}/"] = None
+    return found
+
+
+def same(one, other):
+    """Compare dicts that may hold arrays."""
+    return pickle.dumps(_listed(one)) == pickle.dumps(_listed(other))
+
+
+def _listed(value):
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tolist())
+    return {key: _listed(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+STATES = {
+    "fresh": lambda checkpoint, store: checkpoint,
+    "reported": lambda checkpoint, store: Checkpoint(stored=checkpoint.pack(store, "a")),
+    "reported twice": lambda checkpoint, store: Checkpoint(
+        stored=Checkpoint(stored=checkpoint.pack(store, "a")).pack(store, "b")
+    ),
+    "sent": lambda checkpoint, store: pickle.loads(pickle.dumps(checkpoint)),
+    "reported and sent": lambda checkpoint, store: pickle.loads(
+        pickle.dumps(Checkpoint(stored=checkpoint.pack(store, "a")))
+    ),
+}
+WAYS = {
+    "to_directory": lambda checkpoint, folder: checkpoint.to_directory(),
+    "to_directory(path)": lambda checkpoint, folder: checkpoint.to_directory(folder / "new" / "one"),
+    "to_directory(existing)": lambda checkpoint, folder: checkpoint.to_directory(planted(folder / "old", {})),
+    "path": lambda checkpoint, folder: shutil.copytree(checkpoint.path, folder / "copied"),
+    "as_directory": lambda checkpoint, folder: _copied(checkpoint, folder / "copied"),
+}
+
+
+def _copied(checkpoint, target):
+    with checkpoint.as_directory() as directory:
+        return shutil.copytree(directory, target)
+
+
+# ---------------------------------------------------------------------- read in every way, in every state
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("data", DICTS.values(), ids=DICTS)
+def test_a_dict_comes_back_as_a_dict(store, data, state):
+    """What from_dict took, to_dict returns: same keys, values and types, small or large, reported or not."""
+    checkpoint = state(Checkpoint.from_dict(data), store)
+    assert same(checkpoint.to_dict(), data)
+    assert same(checkpoint.to_dict(), data), "reading changes nothing"
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_a_directory_comes_back_as_a_directory(tmp_path, store, tree, state, way):
+    """All files and folders below a directory come back, in every way of reading it, and no others."""
+    checkpoint = state(Checkpoint.from_directory(planted(tmp_path / "own", tree)), store)
+    assert tree_of(way(checkpoint, tmp_path)) == tree
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("data", DICTS.values(), ids=DICTS)
+def test_a_dict_can_be_kept_as_a_directory(tmp_path, store, data, state, way):
+    """A dict that is read as a directory is a dict again when that directory is given."""
+    directory = way(state(Checkpoint.from_dict(data), store), tmp_path)
+    assert same(Checkpoint.from_directory(directory).to_dict(), data)
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("kind", ["small", "large", "nested"])
+def test_files_are_no_dict(tmp_path, store, kind, state):
+    """Reading files as a dict is a CheckpointError that names the files and the right way."""
+    checkpoint = state(Checkpoint.from_directory(planted(tmp_path / "own", TREES[kind])), store)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.to_dict()
+    assert "as_directory()" in str(caught.value)
+    assert str(sorted({name.split("/")[0] for name in TREES[kind]})) in str(caught.value)
+
+
+def test_size_decides_where_a_checkpoint_lies(tmp_path, store):
+    """What fits the limit travels as bytes; what does not is a directory of the store."""
+    fitting = planted(tmp_path / "fits", {"a": bytes(SMALL)})
+    larger = planted(tmp_path / "larger", {"a": bytes(SMALL), "b": b"1"})
+    assert Checkpoint.from_directory(fitting).pack(store, "a").kind == "zip"
+    assert Checkpoint.from_directory(larger).pack(store, "a").kind == "directory"
+    assert Checkpoint.from_dict({"a": bytes(1000)}).pack(store, "a").kind == "pickle"
+    assert Checkpoint.from_dict({"a": bytes(SMALL)}).pack(store, "a").kind == "directory"
+
+
+# ---------------------------------------------------------------------- equal content, equal bytes
+
+NAMES = st.text("abcé_", min_size=1, max_size=4)
+FILES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=20), max_size=6)
+
+
+def _possible(tree):
+    """A name cannot be a file and a folder at once."""
+    return not any(other.startswith(f"{name}/") for name in tree for other in tree)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FILES.filter(_possible), st.randoms(use_true_random=False))
+def test_equal_files_give_equal_bytes(tmp_path_factory, tree, shuffle):
+    """The bytes of a small directory depend on its files alone: not on their order, their age, or where they lie."""
+    folder = tmp_path_factory.mktemp("equal")
+    store = CheckpointStore(folder / "store")
+    packed = []
+    for name, age in (("one", 1e9), ("other", 1.5e9)):
+        order = list(tree.items())
+        shuffle.shuffle(order)
+        directory = planted(folder / name, dict(order))
+        for path in directory.rglob("*"):
+            os.utime(path, (age, age))
+        packed.append(Checkpoint.from_directory(directory).pack(store, name).data)
+    assert packed[0] == packed[1]
+    shutil.rmtree(folder)
+
+
+ARRAYS = st.tuples(
+    st.sampled_from(["float64", "float32", "int8", "uint16", "bool", "complex64"]),
+    st.lists(st.integers(0, 3), max_size=3).map(tuple),
+    st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(NAMES, st.one_of(st.integers(), st.floats(), NAMES, ARRAYS), max_size=5))
+def test_what_was_loaded_is_saved_in_the_same_bytes(tmp_path_factory, described):
+    """A state saved, loaded and saved again gives the same bytes, though its arrays were computed at first."""
+    store = CheckpointStore(tmp_path_factory.mktemp("bytes"))
+    data = {}
+    for name, value in described.items():
+        if isinstance(value, tuple):
+            kind, shape, turned = value
+            value = (np.ones(shape, kind) * 2).astype(kind)
+            value = value.T if turned else value
+        data[name] = value
+    stored = Checkpoint.from_dict(data).pack(store, "a")
+    again = Checkpoint.from_dict(Checkpoint(stored=stored).to_dict()).pack(store, "a")
+    assert stored.data == again.data
+    assert stored.kind == "pickle"
+
+
+# ---------------------------------------------------------------------- what is taken over
+
+
+def test_a_dict_that_is_changed_later_is_as_it_was_reported(store):
+    """Packing takes the dict as it is now, however deep the change comes afterwards."""
+    data = {"step": 1, "weights": [1, 2], "array": np.zeros(3)}
+    stored = Checkpoint.from_dict(data).pack(store, "a")
+    data["step"] = 2
+    data["weights"].append(3)
+    data["array"] += 1
+    assert same(Checkpoint(stored=stored).to_dict(), {"step": 1, "weights": [1, 2], "array": np.zeros(3)})
+
+
+@pytest.mark.parametrize("kind", ["small", "large"])
+def test_a_directory_of_the_users_stays_and_may_go(tmp_path, store, kind):
+    """Reporting leaves the user's directory as it is; removing it afterwards does no harm."""
+    own = planted(tmp_path / "own", TREES[kind])
+    stored = Checkpoint.from_directory(own).pack(store, "a")
+    assert tree_of(own) == TREES[kind]
+    assert not (own / MANIFEST).exists()
+    shutil.rmtree(own)
+    assert tree_of(Checkpoint(stored=stored).to_directory()) == TREES[kind]
+
+
+@pytest.mark.parametrize("kind", ["small", "large"])
+def test_a_directory_of_the_stores_own_is_gone_once_it_is_taken_over(store, kind):
+    """What checkpoint_dir() handed out is moved, or emptied into bytes; nothing is left behind."""
+    own = planted(store.scratch(), TREES[kind])
+    stored = Checkpoint.from_directory(own).pack(store, "a")
+    assert not own.exists()
+    assert os.listdir(store.root) == ([Path(stored.path).name] if stored.path else [])
+    assert tree_of(Checkpoint(stored=stored).to_directory()) == TREES[kind]
+
+
+@pytest.mark.parametrize("kind", ["small", "large"])
+@pytest.mark.parametrize("given", [True, False], ids=["handed out", "own"])
+def test_a_directory_that_is_gone_is_no_empty_checkpoint(tmp_path, store, kind, given):
+    """Reporting a directory that was removed, or taken over before, is a CheckpointError, not a loss of all weights."""
+    own = planted(store.scratch() if given else tmp_path / "own", TREES[kind])
+    checkpoint = Checkpoint.from_directory(own)
+    if given:
+        checkpoint.pack(store, "a")
+    else:
+        shutil.rmtree(own)
+    with pytest.raises(CheckpointError, match="is gone"):
+        checkpoint.pack(store, "b")
+    with pytest.raises(CheckpointError, match="is gone"):
+        checkpoint.to_directory()
+
+
+def test_a_large_checkpoint_that_is_reported_again_has_files_of_its_own(tmp_path, store):
+    """Each checkpoint is deleted by itself, so two of them never share a directory, not even between two runs."""
+    stored = Checkpoint.from_directory(planted(tmp_path / "own", TREES["large"])).pack(store, "a")
+    other = CheckpointStore(tmp_path / "other run")
+    for target in (store, other):
+        again = Checkpoint(stored=stored).pack(target, "b")
+        assert Path(again.path).parent == target.root
+        assert again.path != stored.path
+        assert again.size == stored.size
+    store.delete(Path(stored.path).name)
+    assert tree_of(again.path) == TREES["large"]
+
+
+@pytest.mark.parametrize("size", [10, SMALL + 1], ids=["small", "large"])
+def test_links_are_followed(tmp_path, store, size):
+    """Files and folders behind symbolic links, such as ``latest``, are part of the checkpoint, however large it is."""
+    elsewhere = planted(tmp_path / "elsewhere", {"step-3/model": b"3" * size})
+    own = planted(tmp_path / "own", {"file": b"1"})
+    (own / "latest").symlink_to(elsewhere / "step-3")
+    (own / "model").symlink_to(elsewhere / "step-3" / "model")
+    stored = Checkpoint.from_directory(own).pack(store, "a")
+    shutil.rmtree(elsewhere)
+    expected = {"file": b"1", "latest/model": b"3" * size, "model": b"3" * size}
+    assert tree_of(Checkpoint(stored=stored).to_directory()) == expected
+
+
+# ---------------------------------------------------------------------- reading leaves nothing behind
+
+
+@pytest.mark.parametrize("checkpoint", [Checkpoint.from_dict({"a": 1}), None], ids=["dict", "directory"])
+def test_a_temporary_directory_goes_with_the_block(tmp_path, store, checkpoint):
+    """as_directory() of a small checkpoint removes its copy, also when the block raises."""
+    if checkpoint is None:
+        checkpoint = Checkpoint.from_directory(planted(tmp_path / "own", TREES["nested"]))
+    stored = Checkpoint(stored=checkpoint.pack(store, "a"))
+    seen = []
+
+    def failing():
+        with stored.as_directory() as directory:
+            seen.append((directory, os.path.isdir(directory)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert seen[0][1]
+    assert not os.path.exists(seen[0][0])
+
+
+def test_a_path_lasts_as_long_as_its_checkpoint(store):
+    """The path of a small checkpoint is one copy, made once, and removed with the object."""
+    checkpoint = Checkpoint(stored=Checkpoint.from_dict({"a": 1}).pack(store, "a"))
+    path = checkpoint.path
+    assert checkpoint.path == path
+    assert os.path.isdir(path)
+    del checkpoint
+    gc.collect()
+    assert not os.path.exists(path)
+
+
+def test_reading_is_told(tmp_path, store):
+    """Whoever reads a checkpoint in any way is noticed when it has been read, for the generators are seeded then."""
+    stored = Checkpoint.from_dict({"a": 1}).pack(store, "a")
+    files = Checkpoint.from_directory(planted(tmp_path / "own", TREES["large"])).pack(store, "a")
+    told = []
+    Checkpoint(stored=stored, on_read=lambda: told.append("dict")).to_dict()
+    Checkpoint(stored=files, on_read=lambda: told.append("directory")).to_directory()
+    with Checkpoint(stored=files, on_read=lambda: told.append("block")).as_directory():
+        assert told == ["dict", "directory"]
+    assert told == ["dict", "directory", "block"]
+
+
+# ---------------------------------------------------------------------- wrong kinds
+
+
+@pytest.mark.parametrize("data", [[1], None, "text", 3, (("a", 1),)])
+def test_only_a_dict_is_a_dict(data):
+    """from_dict takes mappings alone, and says what it was given."""
+    with pytest.raises(CheckpointError, match=rf"from_dict\({type(data).__name__}\) needs a dict"):
+        Checkpoint.from_dict(data)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"/tmp", ["a"], "/nowhere/at/all", __file__, Path(__file__)])
+def test_only_a_directory_is_a_directory(path):
+    """from_directory takes the path of a directory alone, and says what it was given."""
+    with pytest.raises(CheckpointError, match="from_directory"):
+        Checkpoint.from_directory(path)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"path": "a", "data": {}}])
+def test_a_checkpoint_holds_one_thing(arguments):
+    """A checkpoint of nothing, or of two things, is refused."""
+    with pytest.raises(CheckpointError, match="holds one thing"):
+        Checkpoint(**arguments)
+
+
+def test_a_checkpoint_that_does_not_pickle_is_named(store):
+    """What cannot be saved is told with its keys and what to save instead."""
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.from_dict({"step": 1, "pool": (i for i in range(3))}).pack(store, "a")
+    for words in ("['pool', 'step']", "cannot be pickled", "state_dict", "from_directory"):
+        assert words in str(caught.value)
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path, store):
+    """Its repr names keys, size or path, and never the content."""
+    assert repr(Checkpoint.from_dict({"b": 1, "a": bytes(9)})) == "Checkpoint(dict with ['a', 'b'])"
+    assert "bytes" in repr(Checkpoint(stored=Checkpoint.from_dict({"a": 1}).pack(store, "a")))
+    assert str(tmp_path) in repr(Checkpoint.from_directory(tmp_path))
+
+
+# ---------------------------------------------------------------------- in a run
+
+
+def saving(config):
+    """Save in the way that the configuration names, spoil what was saved afterwards, and see that it does no harm."""
+    checkpoint = ramet.get_checkpoint()
+    step = 0
+    if checkpoint is not None:
+        step = checkpoint.to_dict()["step"] if config["way"] == "dict" else _step(checkpoint)
+    while step < 6:
+        step += 1
+        if config["way"] == "dict":
+            data = {"step": step, "ballast": bytearray(config["size"])}
+            ramet.report({"score": float(step)}, checkpoint=Checkpoint.from_dict(data))
+            data["step"] = data["ballast"] = None
+        else:
+            folder = ramet.checkpoint_dir() if config["way"] == "given" else Path(config["own"])
+            planted(folder, {"deep/step.txt": str(step).encode(), "ballast": bytes(config["size"])})
+            inode = (folder / "ballast").stat().st_ino
+            ramet.report({"score": float(step)}, checkpoint=Checkpoint.from_directory(folder))
+            assert folder.exists() == (config["way"] == "own")
+            taken = ramet.get_checkpoint()
+            if config["size"] > SMALL:
+                assert (Path(taken.path, "ballast").stat().st_ino == inode) == (config["way"] == "given")
+            shutil.rmtree(folder, ignore_errors=True)
+        if step == config["dies"] and checkpoint is None:
+            raise RuntimeError("start me again")
+        assert (
+            ramet.get_checkpoint().to_dict()["step"] if config["way"] == "dict" else _step(ramet.get_checkpoint())
+        ) == step
+
+
+def _step(checkpoint):
+    with checkpoint.as_directory() as directory:
+        return int(Path(directory, "deep", "step.txt").read_text())
+
+
+@pytest.mark.parametrize("keep", [None, 1])
+def test_checkpoints_in_a_run_survive_what_is_done_to_their_sources(tmp_path, keep):
+    """Dicts changed and directories removed after a report are as they were, at a restart too; given ones are moved."""
+    results = ramet.Tuner(
+        saving,
+        param_space={
+            "way": ramet.grid_search(["dict", "own", "given"]),
+            "size": ramet.grid_search([10, SMALL + 1]),
+            "dies": 4,
+            "own": str(tmp_path / "own"),
+        },
+        tune_config=ramet.TuneConfig(metric="score", mode="max", max_concurrent_trials=1),
+        run_config=ramet.RunConfig(
+            storage_path=tmp_path / "runs", verbose=0, executor="inline",
+            failure_config=ramet.FailureConfig(max_failures=1),
+            checkpoint_config=ramet.CheckpointConfig(num_to_keep=keep),
+        ),
+    ).fit()  # fmt: skip
+    assert results.num_errors == 0, results.errors[0]
+    assert [member.failures for member in results.population.members] == [1] * 6
+    kept = keep or 6
+    for result in results:
+        assert len(result.best_checkpoints) == kept
+        assert [report["score"] for _, report in result.best_checkpoints] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0][-kept:]
+    left = os.listdir(Path(results.experiment_path, "checkpoints"))
+    assert len(left) == 3 * kept, "one directory for each large checkpoint that is kept, and no scratch"
