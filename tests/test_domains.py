@@ -500,3 +500,22 @@ def test_bad_domains_are_refused_at_construction(make: Callable[[], Any], words:
     assert isinstance(caught.value, ConfigError)
     assert isinstance(caught.value, ValueError)
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "factor", "expected"),
+    [
+        (uniform(0.9, 1.0), 0.95, 1.2, 0.97),
+        (uniform(0.9, 1.0), 0.95, 0.8, 0.93),
+        (uniform(-1.0, -0.9), -0.95, 1.2, -0.97),
+        (randint(100, 111), 105, 1.2, 107),
+        (randint(100, 111), 105, 0.8, 103),
+        (quniform(10.0, 11.0, 0.1), 10.5, 1.2, 10.7),
+        (randn(100.0, 1.0), 100.0, 1.2, 100.8),
+        (uniform(0.0, 1.0), 0.5, 1.2, 0.6),
+    ],
+    ids=repr,
+)
+def test_a_step_is_at_most_its_share_of_the_width(domain, value, factor, expected):
+    """Far from zero a factor moves within the domain, rather than from bound to bound."""
+    assert domain.perturb(value, np.random.default_rng(0), (factor,)) == pytest.approx(expected)

@@ -66,7 +66,7 @@ class Terminal(io.StringIO):
 
     encoding = "utf-8"
 
-    def isatty(self) -> bool:  # noqa: D102
+    def isatty(self) -> bool:
         return super().isatty() or True
 
 
@@ -225,9 +225,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     display.update(population, {})
     assert capsys.readouterr().out == ""
     display.events(cloned(population, 0, 2, lr=0.0014), population)
-    assert capsys.readouterr().out == (
-        "t=35  member 0 (12.1) ← member 2 (48.9 at iteration 35)  lr 0.003 → 0.0014\n"
-    )
+    assert capsys.readouterr().out == ("t=35  member 0 (12.1) ← member 2 (48.9 at iteration 35)  lr 0.003 → 0.0014\n")
     error = 'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\nValueError: no [b]\nmore'
     display.events(applied(population, Failed(1, error, final=False)), population)
     display.events(applied(population, Failed(1, error, final=True)), population)
@@ -239,9 +237,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     display.events(applied(population, Noted("x", "something\nodd")), population)
     display.output(2, "one\ntwo [red]\n")
     display.output(None, "  0%|  \r 50%|= \r100%|==\n")
-    assert capsys.readouterr().out == (
-        "note: something odd\n[member 2] one\n[member 2] two [red]\n[worker] 100%|==\n"
-    )
+    assert capsys.readouterr().out == ("note: something odd\n[member 2] one\n[member 2] two [red]\n[worker] 100%|==\n")
     events = trained(population, 0, 40, 60.0) + trained(population, 2, 40, 55.0)
     display.events(events, population)
     for segment in (3, 2):

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cloudpickle
 import numpy as np
@@ -22,7 +22,7 @@ from ramet.errors import CheckpointError
 from ramet.store.checkpoints import MANIFEST, CheckpointStore
 
 SMALL = 128 * 1024
-"""Checkpoints of at most this many bytes travel inside the message and lie in the ledger; larger ones are directories."""
+"""Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""
 
 _DICT_FILE = "dict_checkpoint.pkl"
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -95,7 +95,9 @@ class Checkpoint:
                 file = Path(directory, _DICT_FILE)
                 if not file.is_file():
                     names = sorted(set(os.listdir(directory)) - {MANIFEST})
-                    raise CheckpointError(f"the checkpoint holds the files {names}, not a dict: read it with as_directory()")
+                    raise CheckpointError(
+                        f"the checkpoint holds the files {names}, not a dict: read it with as_directory()"
+                    )
                 data = pickle.loads(file.read_bytes())
         self._has_been_read()
         return data
@@ -119,7 +121,7 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def as_directory(self) -> Iterator[str]:
-        """Give the files as a directory for the time of a ``with`` block. Read only: it may be the stored one itself."""
+        """Give the files as a directory for a ``with`` block. Read only: it may be the stored one itself."""
         if self._path is not None or (self._stored is not None and self._stored.data is None):
             yield str(self._directory())
         else:
@@ -130,7 +132,7 @@ class Checkpoint:
 
     @property
     def path(self) -> str:
-        """The files as a directory that lasts as long as this object: the stored one, or a temporary copy of a small one."""
+        """The files as a directory that lasts as long as this object: the stored one, or a copy of a small one."""
         if self._path is not None or (self._stored is not None and self._stored.path is not None):
             return str(self._directory())
         if self._copy is None:
@@ -167,8 +169,8 @@ class Checkpoint:
                 data = _pickled(dict(self._data))
             except Exception as error:
                 raise CheckpointError(
-                    f"Checkpoint.from_dict({sorted(map(str, self._data))}) cannot be pickled ({error}): save plain data, "
-                    "such as a state_dict, or write files and use from_directory"
+                    f"Checkpoint.from_dict({sorted(map(str, self._data))}) cannot be pickled ({error}): save plain "
+                    "data, such as a state_dict, or write files and use from_directory"
                 ) from error
             if len(data) <= SMALL:
                 return StoredCheckpoint("pickle", data, size=len(data))
@@ -191,7 +193,7 @@ def _restored(path: Path | None, data: Mapping[str, Any] | None, stored: StoredC
     return Checkpoint(path, data=data, stored=stored)
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Writes numpy arrays by their content alone, so that the same state gives the same bytes.
 
     Numpy's own way writes the dtype object, once or twice depending on whether two arrays share it, which differs
@@ -200,7 +202,7 @@ class _Pickler(cloudpickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is np.ndarray and obj.dtype.kind in "biufc" and obj.dtype.isnative:
-            order = "F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C"
+            order: Literal["C", "F"] = "F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C"
             return _array, (obj.dtype.str, obj.shape, order, bytearray(obj.tobytes(order)))
         return super().reducer_override(obj)
 

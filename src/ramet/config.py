@@ -101,7 +101,9 @@ class TuneConfig:
         metric = self.metric or getattr(scheduler, "metric", None)
         mode = self.mode or getattr(scheduler, "mode", None)
         if scheduler is not None and scheduler.decides and metric is None:
-            raise ConfigError(f"{who} needs a score: give TuneConfig(metric=…), the name of a reported metric, and mode=")
+            raise ConfigError(
+                f"{who} needs a score: give TuneConfig(metric=…), the name of a reported metric, and mode="
+            )
         if metric is not None and mode is None:
             raise ConfigError(f"TuneConfig(metric={metric!r}) needs mode: say 'max' or 'min'")
         return metric, mode
@@ -179,8 +181,8 @@ class RunConfig:
     Args:
         name: the run's name, and of its folder; a name that is used already gets a number. Drawn if not given.
         storage_path: folder of the runs; by default ``RAMET_RUNS`` of the environment, else ``~/ramet_runs``.
-        stop: dict {metric: value} (a member stops at ``>= value``), function of (trial_id, result), a stopper, or a list
-            of these.
+        stop: dict {metric: value} (a member stops at ``>= value``), function of (trial_id, result), a stopper, or a
+            list of these.
         failure_config, checkpoint_config: see there.
         callbacks: `Callback` objects.
         verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.

@@ -20,7 +20,7 @@ class TrainableError(RametError):
 
 
 class ReportError(RametError, ValueError):
-    """A report is bad (no dict, a value of a wrong kind, the metric missing): that member's training function's fault."""
+    """A report is bad (no dict, a value of a wrong kind, the metric missing): the training function's fault."""
 
 
 class CheckpointError(RametError):

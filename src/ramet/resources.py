@@ -27,6 +27,7 @@ def init(num_cpus: float | None = None, num_gpus: float | None = None, **ignored
     True
     >>> shutdown()
     """
+    del ignored
     global _capacity
     cpus = _cpus() if num_cpus is None else _amount("init", "num_cpus", num_cpus)
     if cpus <= 0:

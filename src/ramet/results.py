@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -93,7 +94,8 @@ class ResultGrid(Sequence["Result"]):
         """Return the result with the best metric.
 
         Args:
-            metric, mode: what is best; those of the run by default.
+            metric: what is compared, by default what the run was scored by.
+            mode: whether ``"max"`` or ``"min"`` is best, by default as in the run.
             scope: which reports count: the ``"last"``, the best of ``"all"``, their ``"avg"``, or that of the last 5 or
                 10 (``"last-5-avg"``, ``"last-10-avg"``). Only reports of the model that came out count, along its
                 lineage, so that the weights of the result did reach its score.
@@ -111,8 +113,8 @@ class ResultGrid(Sequence["Result"]):
             raise ConfigError(f"get_best_result(mode={mode!r}) is neither 'min' nor 'max'")
         if metric is None or mode is None:
             raise ConfigError(
-                f"get_best_result(metric={metric!r}, mode={mode!r}) needs both: the run recorded metric={self._metric!r} "
-                f"and mode={self._mode!r}"
+                f"get_best_result(metric={metric!r}, mode={mode!r}) needs both: the run recorded "
+                f"metric={self._metric!r} and mode={self._mode!r}"
             )
         if scope not in SCOPES:
             raise ConfigError(f"get_best_result(scope={scope!r}) must be one of {list(SCOPES)}")
@@ -161,7 +163,9 @@ class ResultGrid(Sequence["Result"]):
                 best = np.nanargmax(numbers) if filter_mode == "max" else np.nanargmin(numbers)
                 rows.append({str(name): value for name, value in frame.iloc[int(best)].items()})
         if filter_metric is not None and filter_metric not in seen:
-            raise ConfigError(f"get_dataframe(filter_metric={filter_metric!r}) is in no report; they have {sorted(seen)}")
+            raise ConfigError(
+                f"get_dataframe(filter_metric={filter_metric!r}) is in no report; they have {sorted(seen)}"
+            )
         return pd.DataFrame(rows)
 
     def rows(self, segments: Sequence[tuple[Segment, int]]) -> list[dict[str, Any]]:
@@ -318,7 +322,7 @@ class Result:
 
     @property
     def lineage_dataframe(self) -> pd.DataFrame:
-        """The training curve of the model: one row for each iteration along its lineage, none of weights thrown away."""
+        """The training curve of the model: a row for each iteration along its lineage, none of weights thrown away."""
         return self._framed(self._grid.rows(self._path_to_here()))
 
     def _framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -329,7 +333,7 @@ class Result:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
 
     def value(self, metric: str, mode: str, scope: str) -> float | None:
-        """Return the member's value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""
+        """Return the value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""
         if scope == "last":
             if not self._is_fresh and metric in self._member.metrics:
                 return _number(self._member.metrics[metric])
@@ -358,9 +362,7 @@ class Result:
 
     def _path_to_here(self) -> list[tuple[Segment, int]]:
         chain = self._grid.population.lineage(self._segment.number)
-        return [(part, child.start) for part, child in zip(chain, chain[1:], strict=False)] + [
-            (chain[-1], chain[-1].last)
-        ]
+        return [(part, child.start) for part, child in itertools.pairwise(chain)] + [(chain[-1], chain[-1].last)]
 
 
 def _number(value: Any) -> float | None:

@@ -66,8 +66,8 @@ def report(metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> 
     Args:
         metrics: name -> number, string or boolean; nested dicts become ``"a/b"``. Scalars of numpy, torch and JAX are
             taken as numbers. A true ``"done"`` ends this member.
-        checkpoint: `Checkpoint.from_dict` or `Checkpoint.from_directory`. A decision needs one: it is taken at the first
-            report with a checkpoint at or past the decision point.
+        checkpoint: `Checkpoint.from_dict` or `Checkpoint.from_directory`. A decision needs one: it is taken at the
+            first report with a checkpoint at or past the decision point.
 
     A report that ends the lease waits for the decision. If the member is to become a clone, or its place is needed, an
     exception derived from BaseException leaves the function here; do not catch it, clean up in ``finally``.
@@ -167,5 +167,7 @@ def _print_alone(metrics: Mapping[str, Any], checkpoint: Checkpoint | None) -> N
             "Checkpoint.from_directory(…)"
         )
     _alone["iteration"] = _alone.get("iteration", 0) + 1
-    told = " ".join(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in row.items())
+    told = " ".join(
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in row.items()
+    )
     print(f"iteration {_alone['iteration']}: {told}{' (with a checkpoint)' if checkpoint is not None else ''}")

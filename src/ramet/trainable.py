@@ -20,7 +20,9 @@ Function = Callable[[dict[str, Any]], Any]
 class Prepared:
     """A training function with what it needs: ``parameters`` bound to it, and the ``resources`` of one member."""
 
-    def __init__(self, function: Function, parameters: Mapping[str, Any], resources: Mapping[str, float] | None) -> None:
+    def __init__(
+        self, function: Function, parameters: Mapping[str, Any], resources: Mapping[str, float] | None
+    ) -> None:
         self.function, self.parameters, self.resources = function, dict(parameters), resources
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 

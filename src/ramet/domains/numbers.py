@@ -7,7 +7,8 @@ to 0.6, so from 10**-2.5 to 10**-2.2. The same perturbations thus cross any doma
 
 Source of the multiplicative rule: Jaderberg et al. (2017), "Population Based Training of Neural Networks". Differs from
 it (and from Ray Tune) in log domains, where both multiply the value itself: by 1.2 or 0.8 that is about a tenth of a
-decade at a time, and crawls through several of them.
+decade at a time, and crawls through several of them; and in domains that are narrow for their distance from zero, such
+as uniform(0.9, 1.0), where a step is at most that share of the width.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class _Numeric(Domain):
     _last = 0
     _log = False
     _scale = 0.0
+    _width = math.inf
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -85,7 +87,9 @@ class _Numeric(Domain):
             step = (factor - 1) * max(u, ZERO_SCALE)
             there, back = self._on_log_axis(u + step), self._on_log_axis(u - step)
         else:
-            step = (factor - 1) * max(abs(x), self._scale)
+            # No further than the factor of the whole width, or all there is in a domain far from zero are its bounds:
+            # 1.2 leads from anywhere in uniform(0.9, 1.0) beyond its end.
+            step = (factor - 1) * min(max(abs(x), self._scale), self._width)
             there, back = (x + step, x - step) if x >= 0 else (x - step, x + step)
         if self._step is None:
             for target in (there, back):
@@ -167,7 +171,7 @@ class Float(_Numeric):
             lower, upper = without_dust(lower), without_dust(upper)
             self._set(q=q, _step=q, _first=round(lower / q), _last=round(upper / q))
         self._set(lower=lower, upper=upper, _low=lower, _high=upper, _log=self.log)
-        self._set(_scale=ZERO_SCALE * (upper - lower) if lower <= 0 <= upper else 0.0)
+        self._set(_width=upper - lower, _scale=ZERO_SCALE * (upper - lower) if lower <= 0 <= upper else 0.0)
 
     def sample(self, rng: np.random.Generator | None = None) -> float:
         """Draw a value: multiples all alike, other floats below ``upper``, in a log domain evenly in logarithms."""
@@ -206,7 +210,8 @@ class Integer(_Numeric):
         check_quantum(call, q, lower=lower, upper=upper)
         high = upper - 1 if q == 1 else upper
         self._set(lower=lower, upper=upper, q=q, _low=lower, _high=high, _step=q, _log=self.log)
-        self._set(_first=lower // q, _last=high // q, _scale=ZERO_SCALE * (high - lower) if lower <= 0 <= high else 0.0)
+        self._set(_first=lower // q, _last=high // q, _width=high - lower)
+        self._set(_scale=ZERO_SCALE * (high - lower) if lower <= 0 <= high else 0.0)
 
     @property
     def type(self) -> builtins.type[Any]:
@@ -250,7 +255,7 @@ class Normal(_Numeric):
         if sd <= 0:
             raise SpaceError(f"{call}: sd={sd!r} must be above 0; for one fixed value give the value itself")
         # Its width is counted as the 4 sd that hold 95 % of its draws.
-        self._set(mean=mean, sd=sd, _low=-MAX_FLOAT, _high=MAX_FLOAT, _scale=ZERO_SCALE * 4 * sd)
+        self._set(mean=mean, sd=sd, _low=-MAX_FLOAT, _high=MAX_FLOAT, _width=4 * sd, _scale=ZERO_SCALE * 4 * sd)
         if self.q is not None:
             q = real(call, "q", self.q)
             check_quantum(call, q, mean=mean, sd=sd)

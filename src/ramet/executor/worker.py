@@ -6,7 +6,6 @@ generators. A `Channel` is its only way out.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 import traceback
@@ -325,9 +324,11 @@ class Session:
         try:
             result = function(copied(self.assignment.config))
             if isinstance(result, Iterator):
-                with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
+                try:
                     for row in result:
                         self.report(row, None)
+                finally:
+                    getattr(result, "close", int)()  # so that the generator's own finally blocks run now
             elif result is not None:
                 self.report(result, None)
             if not self.over:
