@@ -129,9 +129,17 @@ def test_init_and_shutdown():
     assert len(Slots.of(train).devices) == len(os.sched_getaffinity(0))
 
 
-def test_what_scripts_pass_besides_is_taken():
+def test_a_misspelt_argument_is_refused():
+    """An argument that init does not have is no silent default."""
+    with pytest.raises(TypeError, match="num_cpu"):
+        ramet.init(num_cpu=1)
+
+
+def test_what_ray_scripts_pass_besides_is_taken():
     """Arguments of ray.init without a meaning here do no harm."""
-    ramet.init(num_cpus=2, ignore_reinit_error=True, address="auto", object_store_memory=10**9)
+    from ramet.compat.ray_session import init
+
+    init(num_cpus=2, ignore_reinit_error=True, address="auto", object_store_memory=10**9)
     assert len(Slots.of(train).devices) == 2
 
 

@@ -470,3 +470,21 @@ def test_a_rule_that_cannot_be_sent_is_named(tmp_path):
         run(tmp_path, lambda trial_id, result: next(generator) > 2, "process")
     with pytest.raises(ConfigError, match="give a dict"):
         stop_rules("score")
+
+
+def test_a_stopper_that_raises_is_named(tmp_path):
+    """An error in a stop rule of the run ends it, saying whose fault it is."""
+
+    class Broken(ramet.Stopper):
+        def __call__(self, trial_id, result):
+            return result["no such metric"]
+
+    with pytest.raises(ramet.RametError, match=r"Broken.*KeyError.*no such metric"):
+        run(tmp_path, Broken())
+
+
+def test_a_stopper_remembers_nothing_of_an_earlier_run(tmp_path):
+    """One stopper object given to two runs ends both at the same report."""
+    stopper = ramet.ExperimentPlateauStopper("score", top=3, std=5)
+    ends = [rows(run(tmp_path / name, stopper)) for name in ("a", "b")]
+    assert ends[0] == ends[1]

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pure import Pure
 import ramet
 from ramet.core.events import Decided, Opened
 from ramet.core.scene import Scene
-from ramet.errors import StrategyError
+from ramet.errors import ConfigError, StrategyError
 from ramet.seeding import call_seeded
 from ramet.space import Space
 from ramet.strategy.exploit import quantile_size
@@ -456,3 +457,47 @@ def test_asynchronous_members_are_judged_as_they_come():
         verdicts[member] = (event.verdict, event.reason)
     assert verdicts[3] == ("continue", "too few members to compare")
     assert verdicts[0][0] == "exploit"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"private": 5}, "private=5"),
+        ({"private": [""]}, "private="),
+        ({"perturbation_interval": 10**400}, "perturbation_interval="),
+        ({"synch": "False"}, "synch='False'"),
+    ],
+)
+def test_more_that_is_refused(arguments, words):
+    """Arguments of the wrong kind are refused by name, not by an error from deep inside."""
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        ramet.PopulationBasedTraining(hyperparam_mutations={"lr": ramet.uniform(0, 1)}, **arguments)
+
+
+def test_quantiles_are_not_rounded_up_by_dust():
+    """100 * 0.07 is 7, whatever floats make of it."""
+    assert quantile_size(100, 0.07) == 7
+    assert quantile_size(100, 0.071) == 8
+
+
+def test_what_a_custom_function_returns_is_brought_into_the_space():
+    """A custom value outside its domain is clipped to it, and a lost key is refused by name."""
+
+    def decided(function):
+        run = Pure(
+            4,
+            strategy=ramet.PopulationBasedTraining(
+                time_attr="training_iteration",
+                perturbation_interval=5,
+                hyperparam_mutations={"lr": ramet.uniform(0.25, 1.0)},
+                custom_explore_fn=function,
+                synch=True,
+            ),
+        )
+        for member in range(4):
+            run.report(member, float(member))
+        return run.population.hparams(0)
+
+    assert decided(lambda config: {**config, "lr": -5.0, "note": "mine"}) == {"lr": 0.25, "note": "mine"}
+    with pytest.raises(StrategyError, match=r"without \['lr'\]"):
+        decided(lambda config: {})

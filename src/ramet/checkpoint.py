@@ -112,6 +112,9 @@ class Checkpoint:
             if self._stored.kind == "zip":
                 with zipfile.ZipFile(BytesIO(self._stored.data)) as archive:
                     archive.extractall(target)
+                    for info in archive.infolist():  # which extracting passes over
+                        if mode := info.external_attr >> 16 & 0o777:
+                            (target / info.filename).chmod(mode)
             else:
                 (target / _DICT_FILE).write_bytes(self._stored.data)
         else:
@@ -241,6 +244,7 @@ def _zipped(directory: Path) -> bytes | None:
                 # ZipInfo without a date, or the file's time would be in the bytes.
                 info = zipfile.ZipInfo(name if base == "." else f"{base}/{name}")
                 with open(os.path.join(folder, name), "rb") as file:
+                    info.external_attr = (os.fstat(file.fileno()).st_mode & 0o777) << 16
                     archive.writestr(info, file.read())
             if not names and not folders and base != ".":
                 archive.writestr(zipfile.ZipInfo(f"{base}/"), b"")

@@ -35,8 +35,9 @@ class TuneConfig:
             population. None leaves it to the slots.
         time_budget_s: seconds after which the run ends, None for no limit.
         seed: non-negative integer that decides every draw; without it one is drawn, recorded and shown.
-        reuse_actors, search_alg, trial_name_creator, trial_dirname_creator: accepted as None or False for scripts that
-            pass them; workers are always reused here.
+        search_alg: refused if given; founders are drawn from ``param_space``.
+        reuse_actors, trial_name_creator, trial_dirname_creator: taken from scripts that pass them, without effect:
+            workers are always reused here, and members have numbers.
 
     Raises:
         ConfigError: an argument is out of its range.
@@ -189,7 +190,7 @@ class RunConfig:
         executor: ``"process"`` (default), ``"inline"``, or an executor object.
         durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
             loses nothing either.
-        progress_reporter, sync_config, log_to_file: accepted as None or False for scripts that pass them.
+        progress_reporter, sync_config, log_to_file: taken from scripts that pass them, without effect.
 
     >>> RunConfig(stop={"training_iteration": 100}).stop
     {'training_iteration': 100}

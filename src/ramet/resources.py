@@ -13,21 +13,19 @@ from ramet.errors import ConfigError
 _capacity: dict[str, float] | None = None
 
 
-def init(num_cpus: float | None = None, num_gpus: float | None = None, **ignored: Any) -> None:
+def init(num_cpus: float | None = None, num_gpus: float | None = None) -> None:
     """Set the capacity that runs of this process have by default.
 
     Args:
         num_cpus: CPUs to use, above 0; by default those that this process may run on. One member takes one, unless
             `with_resources` says otherwise, so this is how many members train at once.
         num_gpus: GPUs to use, at least 0; by default those that ``CUDA_VISIBLE_DEVICES`` or the driver shows.
-        ignored: what scripts written for `ray.init` pass besides (address, namespace …); it has no meaning here.
 
     >>> init(num_cpus=2)
     >>> is_initialized()
     True
     >>> shutdown()
     """
-    del ignored
     global _capacity
     cpus = _cpus() if num_cpus is None else _amount("init", "num_cpus", num_cpus)
     if cpus <= 0:

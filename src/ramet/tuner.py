@@ -18,7 +18,7 @@ from ramet.core.engine import Engine, Proceed, Running, Start, Stop, Terms
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
 from ramet.core.messages import Assignment, Handover, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
-from ramet.core.stopping import stop_rules
+from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, MemberError, RunError
 from ramet.executor.base import Executor, Output
 from ramet.executor.inline import InlineExecutor
@@ -98,6 +98,9 @@ class Tuner:
         checkpoints = self.run.checkpoint_config or CheckpointConfig()
         failure = self.run.failure_config or FailureConfig()
         rules = stop_rules(self.run.stop, self.tune.time_budget_s)
+        for stopper in rules.run:
+            if isinstance(stopper, Stopper):
+                stopper.begin()
         terms = Terms(
             self.metric,
             self.mode,
@@ -108,7 +111,7 @@ class Tuner:
         )
         engine = Engine(Population(checkpoints.num_to_keep), self.strategy, self.space, rules, terms)
         executor = _executor(self.run.executor)
-        executor.prepare(self.trainable, len(founders), rules.member)
+        executor.prepare(self.trainable, founders, rules.member)
         name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = _new_folder(Path(self.run.folder), name)
         record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
@@ -271,6 +274,8 @@ class _Loop:
     def _tell_of(self, event: Event) -> None:
         segments = self.population.segments
         match event:
+            case Reported(segment=number, last=last) if last > segments[number].last:
+                pass  # handed over with a failure's last words, and dropped: they will be made again
             case Reported() if any(type(c).on_report is not Callback.on_report for c in self.callbacks):
                 data = json.loads(event.rows)
                 for offset, row in enumerate(data["rows"]):

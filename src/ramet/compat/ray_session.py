@@ -13,9 +13,12 @@ VERSION = "2.60.0+ramet"
 """Scripts that ask for the version get the names of both generations whatever they conclude."""
 
 
-def init(address: str | None = None, **options: Any) -> None:
+def init(
+    address: str | None = None, *, num_cpus: float | None = None, num_gpus: float | None = None, **options: Any
+) -> None:
     """Set the capacity from ``num_cpus`` and ``num_gpus``; all else that `ray.init` takes has no meaning here."""
-    resources.init(**{**options, "address": address})
+    del address, options
+    resources.init(num_cpus, num_gpus)
 
 
 def report(

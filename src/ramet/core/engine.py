@@ -225,10 +225,18 @@ class Engine:
             )
             row.setdefault("time_total_s", block.clock)
             for stopper in self.rules.run:
-                if stopper(row["trial_id"], row):
-                    self._do(Finished(segment, f"{type(stopper).__name__} said so"))
-                if stopper.stop_all():
-                    self._do(Ended(f"{type(stopper).__name__} ended the run"))
+                name = type(stopper).__name__
+                try:
+                    one, everyone = stopper(row["trial_id"], row), stopper.stop_all()
+                except Exception as error:
+                    raise StrategyError(
+                        f"RunConfig(stop={name}(…)) raised {type(error).__name__}: {error} when it was asked about "
+                        f"report {row['training_iteration']} of member {member.number}, {sorted(data['columns'])}"
+                    ) from error
+                if one:
+                    self._do(Finished(segment, f"{name} said so"))
+                if everyone:
+                    self._do(Ended(f"{name} ended the run"))
         return not member.live or self.population.ended is not None
 
     def _finish(self, segment: int, member: Member, reason: str) -> None:

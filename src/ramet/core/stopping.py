@@ -50,6 +50,9 @@ class Stopper:
         """Return whether the member ``trial_id`` stops after the report ``result``."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(trial_id, result)")
 
+    def begin(self) -> None:
+        """A run begins: forget what an earlier one left."""
+
     def stop_all(self) -> bool:
         """Return whether the whole run ends now; asked after each report."""
         return False
@@ -192,6 +195,10 @@ class ExperimentPlateauStopper(Stopper):
         _at_least(who, "std", std, 0)
         _at_least(who, "patience", patience, 0, whole=True)
         self.metric, self.std, self.top, self.mode, self.patience = metric, std, top, mode, patience
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all values."""
         self._best: list[float] = []
         self._lasting = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class Executor(Protocol):
     interactive: bool
     """Whether user code runs in this process, so that the terminal belongs to it."""
 
-    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
         """Refuse what cannot be run here, before anything has been started or written."""
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import greenlet
@@ -111,7 +111,7 @@ class InlineExecutor:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({f'slots={self.slots}' if self.slots else ''})"
 
-    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
         """Nothing needs to be sent anywhere, so nothing is refused."""
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -24,6 +24,7 @@ from ramet.errors import ConfigError, TrainableError
 from ramet.executor.base import Output
 from ramet.executor.child import REFUSED
 from ramet.resources import Slots
+from ramet.space import flatten
 from ramet.trainable import pickled
 
 UNWIND_SECONDS = 30.0
@@ -82,21 +83,28 @@ class ProcessExecutor:
     def __repr__(self) -> str:
         return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
 
-    def prepare(self, trainable: Any, members: int, rules: Sequence[Any]) -> None:
+    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
         """Pickle the trainable and the stop rules, and count the slots.
 
         Raises:
             TrainableError: the trainable cannot be pickled; the message names what in it cannot.
-            ConfigError: what a member needs is more than there is.
+            ConfigError: what a member needs is more than there is, or a configuration cannot be pickled.
         """
         self._trainable = pickled(trainable, rules)
+        for config in founders:
+            for name, value in flatten(config).items():
+                _check_can_be_sent(name, value)
+        self._count_slots(trainable, len(founders))
+
+    def _count_slots(self, trainable: Any, members: int) -> None:
         found = Slots.of(trainable, limit=members) if self.slots is None else Slots.of(trainable, count=self.slots)
         self._devices = found.devices
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Start the workers; they import while the run is being set up."""
         if not self._trainable:
-            self.prepare(trainable, members, setup.rules)
+            self.prepare(trainable, (), setup.rules)
+            self._count_slots(trainable, members)
         self._payload, self._trainable = (self._trainable, setup._replace(rules=())), b""
         self._selector = selectors.DefaultSelector()
         for slot in range(len(self._devices)):
@@ -282,6 +290,18 @@ class ProcessExecutor:
             worker.tail += os.read(worker.output, 1 << 16)
         os.close(worker.output)
         return status
+
+
+def _check_can_be_sent(name: str, value: Any) -> None:
+    if _is_plain(value):
+        return
+    try:
+        cloudpickle.dumps(value, protocol=5)
+    except Exception as error:
+        raise ConfigError(
+            f"param_space has {value!r:.80} at {name!r}, which cannot be sent to a worker ({type(error).__name__}: "
+            f"{error}): create it in the training function, or use RunConfig(executor='inline')"
+        ) from error
 
 
 def _is_plain(value: Any) -> bool:

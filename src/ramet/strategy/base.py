@@ -46,6 +46,8 @@ class Strategy:
             raise ConfigError(f"{who}(mode={mode!r}) is neither 'min' nor 'max'")
         if metric is not None and (not isinstance(metric, str) or not metric):
             raise ConfigError(f"{who}(metric={metric!r}) must be the name of a reported metric, a str")
+        if synch not in (True, False):
+            raise ConfigError(f"{who}(synch={synch!r}) must be True or False")
         self.time_attr, self.metric, self.mode, self.synch = time_attr, metric, mode, bool(synch)
 
     @property

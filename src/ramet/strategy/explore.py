@@ -33,7 +33,7 @@ class Mutation:
         resample_probability: chance in [0, 1] that a key is drawn anew from its domain.
         factors: positive factors, one of which is drawn for each perturbed number; a larger spread explores faster.
         custom: function of the mutated configuration that returns the one to use; it runs with the global generators
-            seeded for that draw.
+            seeded for that draw, and what it gives a mutable key is brought into the key's domain.
 
     Each key has a stream of its own: perturbing one never changes what another draws.
 
@@ -87,4 +87,12 @@ class Mutation:
                 f"custom_explore_fn={self.custom!r} returned {type(result).__name__}, not a configuration: it must "
                 "return the dict that the clone trains with"
             )
-        return result
+        lost = ["/".join(path) for path in scene.space.mutable if get(result, path, _ABSENT) is _ABSENT]
+        if lost:
+            raise StrategyError(
+                f"custom_explore_fn={self.custom!r} returned a configuration without {lost}: it must return all that "
+                "the clone trains with, changed or not"
+            )
+        return with_values(
+            result, {path: domain.clip(get(result, path)) for path, domain in scene.space.mutable.items()}
+        )

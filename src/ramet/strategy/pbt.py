@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ramet.errors import ConfigError
@@ -85,7 +85,7 @@ class PopulationBasedTraining(Strategy):
                 f"hyperparam_mutations={hyperparam_mutations!r} is a {type(hyperparam_mutations).__name__}: give a "
                 "dict from key to domain, list, function, or dict of these"
             )
-        if isinstance(private, str) or not all(isinstance(key, str) for key in private):
+        if isinstance(private, str) or not isinstance(private, Collection) or not all(map(_is_name, private)):
             raise ConfigError(f"private={private!r} must be a sequence of keys, such as ('seed', 'data/fold')")
         self.mutations = dict(hyperparam_mutations or {})
         Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
@@ -127,8 +127,16 @@ class PopulationBasedTraining(Strategy):
         }
 
 
+MAX_TIME = 1e300
+"""Far beyond any time, and far enough below infinity to be added to."""
+
+
+def _is_name(key: Any) -> bool:
+    return isinstance(key, str) and bool(key)
+
+
 def _number(name: str, value: Any, above: float | None) -> float:
-    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and -MAX_TIME <= value <= MAX_TIME
     if not fine or (value <= above if above is not None else value < 0):
         bound = f"above {above:g}" if above is not None else "of at least 0"
         raise ConfigError(f"PopulationBasedTraining({name}={value!r}) must be a finite number {bound}")
