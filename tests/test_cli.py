@@ -158,8 +158,41 @@ def test_a_place_that_cannot_be_written_is_found_before_training(capsys, tmp_pat
     (tmp_path / "file").write_text("")
 
     assert cli.main(small("--out", "file/demo.png")) == 1
-    assert capsys.readouterr().err.startswith("ramet demo: ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ramet demo: --out: cannot write {tmp_path / 'file' / 'demo.png'} (")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_picture_that_is_there_is_not_touched_before_the_end(capsys, monkeypatch, tmp_path):
+    """Looking whether a picture can be written leaves no file, and changes none."""
+
+    def fail(*_):
+        raise RunError("no")
+
+    monkeypatch.setattr(demo, "train_population", fail)
+    assert cli.main(small("--out", "there")) == 1
+    assert list((tmp_path / "there").iterdir()) == []
+    (tmp_path / "demo.png").write_text("old")
+    assert cli.main(small()) == 1
+    assert (tmp_path / "demo.png").read_text() == "old"
+
+
+def test_runs_that_cannot_be_kept_name_the_variable(capsys, monkeypatch, tmp_path):
+    """Of a folder of runs that cannot be written the message names RAMET_RUNS, which the command line can set."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAMET_RUNS", str(tmp_path / "file"))
+
+    assert cli.main(small()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "file") in line
+    assert "RAMET_RUNS" in line
+    assert "storage_path" not in line
+
+
+def test_one_model_is_one_model(capsys):
+    """A population of one is told of in the singular."""
+    assert cli.main(["demo", "--members", "1", "--pace", "0", "--executor", "inline"]) == 0
+    assert "1 model learns a toy problem" in capsys.readouterr().out
 
 
 def test_no_picture_is_drawn_where_none_is_wanted(capsys, tmp_path):
@@ -177,7 +210,9 @@ def test_without_matplotlib_the_demo_finishes_and_says_how_to_get_the_picture(ca
     )
 
     assert cli.main(small()) == 0
-    assert "pip install 'ramet[plot]'" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "pip install matplotlib" in out
+    assert "lineage_tree" not in out
     assert not (tmp_path / "demo.png").exists()
 
 

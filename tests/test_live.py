@@ -33,8 +33,9 @@ import ramet.view
 from ramet.core.events import Began, Decided, Ended, Event, Failed, Finished, Kept, Noted, Opened, Reported
 from ramet.core.population import Population
 from ramet.view import screen as screen_module
-from ramet.view.lines import LinesDisplay
+from ramet.view.lines import LinesDisplay, opening
 from ramet.view.live import Display, GuardedDisplay, display_for
+from ramet.view.logs import ErrorLog
 from ramet.view.screen import ScreenDisplay
 from ramet.view.standing import best, latest, origins, standings
 from ramet.view.summary import summary
@@ -218,7 +219,8 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     display = LinesDisplay()
     display.start(folder, population)
     assert capsys.readouterr().out == (
-        f"run walk: 3 members, PopulationBasedTraining, TuneConfig(seed=7) repeats it, {folder}\n"
+        f"run walk: 3 members, PopulationBasedTraining, "
+        f"seed 7 (asynchronous: draws repeat, timing does not), {folder}\n"
     )
     for number, score in enumerate((12.1, 30.0, 48.9)):
         display.events(trained(population, number, 35, score), population)
@@ -229,10 +231,10 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     error = 'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\nValueError: no [b]\nmore'
     display.events(applied(population, Failed(1, error, final=False)), population)
     display.events(applied(population, Failed(1, error, final=True)), population)
-    where = f"    the whole traceback: ramet.ResultGrid('{folder}').population.members[1].error\n"
     assert capsys.readouterr().out == (
-        f"member 1 failed (failure 1) and starts again from iteration 35: ValueError: no [b]\n{where}"
-        f"member 1 failed for good at iteration 35: ValueError: no [b]\n{where}"
+        "member 1 failed (failure 1) and starts again from iteration 35: ValueError: no [b]\n"
+        + textwrap.indent(error, "    ")
+        + "\nmember 1 failed for good at iteration 35: ValueError: no [b] (a.py:3 in f)\n"
     )
     display.events(applied(population, Noted("x", "something\nodd")), population)
     display.output(2, "one\ntwo [red]\n")
@@ -428,6 +430,95 @@ def test_summary_is_calm_when_nothing_could_be(tmp_path: Path, facts: dict[str, 
     assert "exploit" not in text
 
 
+@pytest.mark.parametrize(
+    ("strategy", "repeats"),
+    [(PBT, False), ({**PBT, "synch": True}, True), ({"name": "FIFO", "synch": False}, True), ({"name": "Own"}, True)],
+)
+def test_only_what_repeats_is_said_to(tmp_path: Path, strategy: dict[str, Any], repeats: bool) -> None:
+    """An asynchronous run depends on timing, and its seed is not said to repeat it."""
+    line = plain(opening(tmp_path, founded(2, {"strategy": strategy})))
+    assert ("TuneConfig(seed=7) repeats it" in line) == repeats
+    assert ("seed 7 (asynchronous: draws repeat, timing does not)" in line) == (not repeats)
+
+
+def test_the_first_traceback_is_whole(tmp_path: Path) -> None:
+    """Of a long traceback the end is shown, with the public way to all of it; later ones say where they are from."""
+    population = founded(2)
+    frames = "".join(f'  File "/x/a.py", line {at}, in f{at}\n    g()\n' for at in range(20))
+    failed = Failed(1, f"Traceback (most recent call last):\n{frames}KeyError: 'wd'", final=True)
+    population.apply(failed)
+    ErrorLog(tmp_path).write(1, 0, failed.error)
+    first, hidden, *trace, where, every = map(plain, wording(failed, None, population, tmp_path, whole=True))
+    assert first == "member 1 failed for good at iteration 0: KeyError: 'wd'"
+    assert hidden == "    … 17 lines before"
+    assert len(trace) == 25
+    assert trace[-3:] == ['      File "/x/a.py", line 19, in f19', "        g()", "    KeyError: 'wd'"]
+    assert where == f"    in Python: ramet.ResultGrid({str(tmp_path)!r})[1].error"
+    assert every == f"    every traceback: {tmp_path / 'errors.log'}"
+    (later,) = wording(failed, None, population, tmp_path)
+    assert plain(later) == f"{first} (/x/a.py:19 in f19)"
+
+
+def test_errors_log(tmp_path: Path) -> None:
+    """Every traceback is kept whole, with its member; a folder that is gone ends nothing."""
+    log = ErrorLog(tmp_path)
+    assert not (tmp_path / "errors.log").exists()
+    log.write(1, 3, "Traceback:\n  a\nKeyError: 'wd'\n")
+    log.write(2, 4, "ValueError: \ud800")
+    text = (tmp_path / "errors.log").read_text(encoding="utf-8")
+    assert "  member 1 failed at iteration 3:\nTraceback:\n  a\nKeyError: 'wd'\n\n" in text
+    assert "  member 2 failed at iteration 4:\nValueError: ?\n\n" in text
+    ErrorLog(tmp_path / "gone").write(1, 3, "x")
+
+
+def test_summary_counts_equal_errors(tmp_path: Path) -> None:
+    """Members that failed alike are one line."""
+    population = founded(5)
+    trained(population, 4, 5, 1.0)
+    for number, error in enumerate(("KeyError: 'wd'", "ValueError: no", "KeyError: 'wd'", "KeyError: 'wd'")):
+        population.apply(Failed(number, error, final=True))
+    text = text_of(summary(population, tmp_path, 1.0))
+    assert "             3 members: KeyError: 'wd'\n             member 1: ValueError: no\n" in text
+
+
+def test_summary_when_all_failed(tmp_path: Path) -> None:
+    """Where all members failed before a decision there is neither a best one nor advice on exploits."""
+    population = founded(2)
+    for number in (0, 1):
+        population.apply(Reported(number, 1, 3, {"score": 1.0}, "", "", 0.0))
+        population.apply(Failed(number, "KeyError: 'x'", final=True))
+    text = text_of(summary(population, tmp_path, 1.0))
+    assert "decisions  all members failed before a decision" in text
+    for absent in ("note:", "best", "checkpoint=", "exploited"):
+        assert absent not in text
+
+
+def test_summary_says_that_the_best_failed(tmp_path: Path) -> None:
+    """A best member that failed is said to have."""
+    population = founded(2)
+    trained(population, 0, 5, 9.0)
+    trained(population, 1, 5, 2.0)
+    population.apply(Failed(0, "KeyError: 'x'", final=True))
+    assert "best       member 0: score 9 at iteration 5, then it failed" in text_of(summary(population, tmp_path, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("members", "synch", "remedy"),
+    [
+        (3, False, "; members did not overlap in time: train longer, or synch=True"),
+        (1, False, "; PBT needs at least two members: num_samples"),
+        (1, True, "; PBT needs at least two members: num_samples"),
+        (3, True, ""),
+    ],
+)
+def test_summary_has_a_remedy_for_too_few_members(tmp_path: Path, members: int, synch: bool, remedy: str) -> None:
+    """Where nobody could be compared with, what to do is said."""
+    population = founded(members, {"strategy": {**PBT, "synch": synch}})
+    trained(population, 0, 5, 1.0)
+    population.apply(Decided(0, 0, 5, "continue", "too few members to compare"))
+    assert f"(too few members to compare: 1){remedy}\n" in text_of(summary(population, tmp_path, 1.0))
+
+
 def test_summary_shortens_a_long_schedule(tmp_path: Path) -> None:
     """Of a long lineage the first and last steps are shown, in at most eight lines; equal neighbours are one step."""
     population = founded(2)
@@ -618,7 +709,7 @@ def test_screen_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert sys.stdout is terminal
         seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
         for text in (
-            "TuneConfig(seed=7) repeats it",
+            "seed 7 (asynchronous: draws repeat",
             "member  state",
             "     0  training",
             "t=5  member 0 (0) ← member 3 (3 at iteration 5)",
@@ -780,7 +871,7 @@ def test_real_terminal(tmp_path: Path) -> None:
     status, data = _in_terminal([sys.executable, str(script), str(tmp_path), "1"], 100, 30)
     assert status == 0, data
     seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data)
-    assert "run walk: 4 members, PopulationBasedTraining, TuneConfig(seed=1) repeats it" in seen
+    assert "run walk: 4 members, PopulationBasedTraining, seed 1 (asynchronous" in seen
     assert seen.count("member  state") >= 2
     assert "] hello [red]from[/red] a member" in seen
     assert "← member" in seen

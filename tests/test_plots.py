@@ -187,8 +187,20 @@ def test_without_matplotlib_the_way_to_it_is_told(runs, monkeypatch, draw, modul
     """Where matplotlib is missing, a RametError says how to install it."""
     monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(RametError, match=r"pip install 'ramet\[plot\]'"):
+    with pytest.raises(RametError, match="pip install matplotlib"):
         draw(runs["hill"])
+
+
+def test_the_package_shows_only_what_draws():
+    """What completion offers are the four functions."""
+    assert dir(plots) == sorted(plots.__all__)
+    assert len(plots.__all__) == 4
+
+
+def test_unreported_names_are_answered_with_all_that_can_be_drawn(runs):
+    """The names that exist are listed, those of hyperparameters too."""
+    with pytest.raises(ConfigError, match=r"'theta1'.*accuracy.*config/lr"):
+        plots.parameter_history(runs["wave"], "config/lr")
 
 
 def test_matplotlib_is_loaded_when_something_is_drawn():

@@ -107,7 +107,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="ramet",
-        description="Population based training: exact, fast, resumable, and visible.",
+        description="Population based training: exact, fast, and visible.",
         epilog="ramet VERB --help tells more of a verb.",
         allow_abbrev=False,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ramet.errors import RunError
 from ramet.problems.triangle import train
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ SECONDS = 8.0
 """How long the demo takes, about, unless it is told a pace."""
 
 BEFORE = """\
-{members} models learn a toy problem. The best learning rate first rises, then falls; nobody tells them.
+{models} a toy problem. The best learning rate first rises, then falls; nobody tells them.
 Every 5 steps the worst become clones of the best, and try other learning rates.
 """
 
@@ -31,14 +34,18 @@ PICTURE = """
 """
 
 NO_PICTURE = """
-There is no picture, for it needs matplotlib: pip install 'ramet[plot]', then ramet demo again.\
+There is no picture, for it needs matplotlib: pip install matplotlib, then ramet demo again.\
 """
 
 AFTER = """
 Next: examples/triangle_wave.py is the same in your own code, step by step. To look into this run in Python:
-  import ramet, ramet.view.plots
+  import ramet
   results = ramet.ResultGrid({folder!r})
-  results.get_best_result().schedule.frame()
+  results.get_best_result().schedule.frame()\
+"""
+
+AFTER_PICTURES = """\
+  import ramet.view.plots
   ramet.view.plots.lineage_tree(results).figure.savefig("tree.png")\
 """
 
@@ -54,27 +61,56 @@ def watch(members: int, seed: int, executor: str, pace: float | None, out: Path 
         out: the picture's file, or a folder for it; None for no picture. Without matplotlib there is none either.
 
     Raises:
-        RametError: the run cannot be carried out, or a member of it failed.
-        OSError: the picture cannot be written.
+        RametError: the picture or the run cannot be written, which is found before training, or a member failed.
     """
+    drawable = importlib.util.find_spec("matplotlib") is not None
     picture = None if out is None else _file_for(out)
-    print(BEFORE.format(members=members))
+    _check_runs()
+    print(BEFORE.format(models="1 model learns" if members == 1 else f"{members} models learn"))
     results = train_population(members, seed, executor, pace)
     if results.errors:
         raise results.errors[0]
-    if picture is not None and importlib.util.find_spec("matplotlib") is None:
+    if picture is not None and not drawable:
         print(NO_PICTURE)
     elif picture is not None:
         draw(results, picture)
         print(PICTURE.format(picture=picture.resolve()))
     print(AFTER.format(folder=results.experiment_path))
+    if drawable:
+        print(AFTER_PICTURES)
 
 
 def _file_for(out: Path) -> Path:
     """Return the file to write, with its folder made, so that nothing is trained for a picture that cannot be kept."""
     folder, name = (out, "demo.png") if out.is_dir() or not out.suffix else (out.parent, out.name)
+    file = folder / name
+    try:
+        _check_writable(folder)
+        if file.exists():
+            file.open("ab").close()
+    except OSError as error:
+        told = f"--out: cannot write {os.path.abspath(file)} ({error.strerror or error})"
+        raise RunError(f"{told}; choose another place, or --no-plot") from error
+    return file
+
+
+def _check_runs() -> None:
+    """Raise a RunError if runs cannot be kept where they belong."""
+    from ramet.config import RunConfig
+
+    folder = RunConfig().folder
+    try:
+        _check_writable(Path(folder))
+    except OSError as error:
+        told = f"cannot write the run into {folder} ({error.strerror or error})"
+        raise RunError(f"{told}; set the environment variable RAMET_RUNS to another folder") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Make ``folder`` where it is not there, and raise an OSError if nothing can be written into it."""
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def train_population(members: int, seed: int, executor: str, pace: float | None = None) -> ResultGrid:
@@ -135,7 +171,8 @@ def draw(results: ResultGrid, file: Path) -> None:
     for color, width in (("white", 4), (ATTENTION, 2)):
         ax.plot(best["training_iteration"], best["optimal_lr"], color=color, linewidth=width, zorder=6)
     ax.set_ylabel("learning rate")
-    told = f"The learning rates of {len(results)} members, and in red the optimal one of the best model"
+    members = "1 member" if len(results) == 1 else f"{len(results)} members"
+    told = f"The learning rates of {members}, and in red the optimal one of the best model"
     figure: Any = ax.figure
     figure.suptitle(told, x=0.02, ha="left", fontsize="medium")
     figure.savefig(file, dpi=150)

@@ -30,7 +30,7 @@ from ramet.space import Space, copied
 from ramet.strategy.base import FIFO
 from ramet.trainable import check
 from ramet.view.live import Display, display_for
-from ramet.view.logs import MemberLogs
+from ramet.view.logs import ErrorLog, MemberLogs
 
 POLL_SECONDS = 0.1
 
@@ -159,6 +159,7 @@ class _Loop:
         self.population = engine.population
         self.callbacks = list(run.callbacks or ())
         self.logs = MemberLogs(record.folder)
+        self.errors = ErrorLog(record.folder)
         self.at_once = at_once
         self.running: dict[int, Running] = {}
         self.stored: dict[Checkpoint, StoredCheckpoint] = {}
@@ -215,10 +216,13 @@ class _Loop:
                     self.executor.stop(work)
                 case Proceed(work, lease):
                     self.running[work].waiting = False
+                    self.running[work].until = lease.until
                     self.executor.proceed(work, lease)
                 case Start(member, slot):
                     assignment = self._assignment(member)
-                    self.running[assignment.work] = Running(assignment.work, assignment.segment, member, slot)
+                    self.running[assignment.work] = Running(
+                        assignment.work, assignment.segment, member, slot, until=assignment.lease.until
+                    )
                     self.executor.start(slot, assignment)
 
     def _assignment(self, number: int) -> Assignment:
@@ -288,6 +292,8 @@ class _Loop:
                 donor = event.info.get("donor", segments[parent].member)
                 self._tell("on_exploit", event.member, donor, copied(event.hparams), event.iteration)
             case Failed():
+                segment = segments[event.segment]
+                self.errors.write(segment.member, segment.last, event.error)
                 self._tell("on_member_failed", segments[event.segment].member, event.error, event.final)
             case Finished():
                 self._tell("on_member_finished", segments[event.segment].member, event.reason)
@@ -328,7 +334,9 @@ def _new_folder(parent: Path, name: str) -> Path:
             except FileExistsError:
                 number += 1
     except OSError as error:
-        raise RunError(f"cannot create the run's folder in {parent}: {error}; choose another storage_path=") from error
+        raise RunError(
+            f"cannot create the run's folder in {parent}: {error}; choose another storage_path=, or RAMET_RUNS"
+        ) from error
 
 
 def _meta() -> dict[str, str]:

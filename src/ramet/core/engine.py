@@ -61,13 +61,17 @@ class Terms:
 
 @dataclass(slots=True)
 class Running:
-    """A stretch of work under way: which segment of which member, in which slot, and whether it waits for an answer."""
+    """A stretch of work under way: which segment of which member, in which slot, and whether it waits for an answer.
+
+    ``until`` is the decision point that it was last leased to.
+    """
 
     work: int
     segment: int
     member: int
     slot: int
     waiting: bool = False
+    until: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +387,7 @@ class Engine:
         for work in sorted(waiting, key=lambda work: _behind(population.members[work.member]), reverse=True):
             member = population.members[work.member]
             at_barrier = work.member in ready
-            yields = len(wanting) > len(free) and self._at_checkpoint(member)
+            yields = len(wanting) > len(free) and self._at_checkpoint(member, work.until)
             if yields and (at_barrier or _behind(wanting[-1 - len(free)])[0] < _behind(member)[0]):
                 commands.append(Stop(work.work))
                 free.append(work.slot)
@@ -397,9 +401,15 @@ class Engine:
                 commands.append(Start(wanting.pop().number, slot))
         return commands
 
-    def _at_checkpoint(self, member: Member) -> bool:
-        segment = self.population.segments[member.segment]
-        return bool(segment.points) and segment.points[-1].iteration == segment.last
+    def _at_checkpoint(self, member: Member, until: float) -> bool:
+        """Whether the member has just handed over a checkpoint, at or past the end of its lease.
+
+        A lease of one report (a stop rule that the controller judges) is no reason to yield: the function would be
+        started anew for every report.
+        """
+        points = self.population.segments[member.segment].points
+        at = self.population.segments[member.segment].last
+        return bool(points) and points[-1].iteration == at and points[-1].time >= until
 
     # ------------------------------------------------------------------
 
@@ -418,4 +428,5 @@ def _behind(member: Member) -> tuple[int, int]:
     Not by how far their models are: a clone is set back to where its donor was, and two that are cloned over and over
     would hold the slots for ever, while the donor that they wait for never gets one.
     """
-    return (member.compute, member.number)
+    # A failure counts as work, or a member that fails at once for ever would be the first for ever.
+    return (member.worked + member.failures, member.number)

@@ -68,7 +68,7 @@ class Member:
 
     ``point`` is its latest checkpoint (its own, or the one that it began from as a clone), ``decided`` the one at its
     last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in
-    the log and never goes back at an exploit.
+    the log and never goes back at an exploit; ``worked`` counts those too that were dropped to be made again.
     """
 
     number: int
@@ -79,6 +79,7 @@ class Member:
     since: float = 0.0
     decisions: int = 0
     compute: int = 0
+    worked: int = 0
     kept_compute: int = 0
     failures: int = 0
     exploits: int = 0
@@ -159,6 +160,7 @@ class Population:
             return
         segment.last = event.last
         member.compute += event.last - event.first + 1
+        member.worked += event.last - event.first + 1
         # What is known of each metric, though not every row reports all of them.
         same = member.metrics.keys() <= event.metrics.keys()
         member.metrics = event.metrics if same else {**member.metrics, **event.metrics}
@@ -212,7 +214,7 @@ class Population:
         for name in (member.point, member.decided):
             if name is not None:
                 self._doubtful.add(name.checkpoint)
-        # The clone stands where its donor stood: it is judged by the donor's score until it has one of its own.
+        # The clone goes on from where its donor stood, and its interval counts from there.
         member.point = member.decided = start
         member.since = start.time
         if left >= 0:

@@ -22,6 +22,7 @@ class Told:
     """A session's channel over the socket. What was read too early is kept for the main loop."""
 
     now = staticmethod(time.perf_counter)
+    threads = True
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -93,6 +94,7 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     told = Told(Connection(descriptor))
+    told.send(("booted", slot))
     _, paths, preload, payload = told.receive()
     sys.path[:] = paths
     from ramet.executor.worker import Session

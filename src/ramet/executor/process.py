@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,8 +27,14 @@ from ramet.resources import Slots
 from ramet.space import flatten
 from ramet.trainable import pickled
 
+PIPELINED = 1 << 15
+"""Bytes that a socket takes without anybody reading, with room to spare."""
+
 UNWIND_SECONDS = 30.0
 """How long a function may take to leave after it was told to stop, before its process is ended."""
+
+LOOK_SECONDS = 0.2
+"""How often it is looked whether a worker is gone that did not hang up."""
 
 TRIES = 3
 """How many workers in a row may die before they are ready, until the run is given up."""
@@ -48,6 +54,7 @@ class _Worker:
     work: int | None = None
     member: int | None = None
     assignment: Assignment | None = None
+    pending: bytes = b""
     leaving: dict[int, float] = field(default_factory=dict)
     tail: bytes = b""
 
@@ -77,6 +84,7 @@ class ProcessExecutor:
         self._selector: selectors.BaseSelector | None = None
         self._devices: list[str | None] = []
         self._stillborn = 0
+        self._look_at = 0.0
         self._trainable = b""
         self._payload: tuple[bytes, Setup] | None = None
 
@@ -121,11 +129,21 @@ class ProcessExecutor:
         self._slot_of[assignment.work] = slot
         # A configuration may hold functions and objects of __main__, which only cloudpickle sends by value.
         dumps = pickle.dumps if _is_plain(assignment.config) else cloudpickle.dumps
-        self._send(worker, ("start", assignment), dumps)
+        worker.pending = dumps(("start", assignment), protocol=5)
+        self._send_pending(worker)
+
+    def _send_pending(self, worker: _Worker) -> None:
+        """Send the start that waits, as soon as it cannot block: to a worker that reads, or in a few bytes.
+
+        A worker that still unwinds does not read, and may itself be blocked in printing.
+        """
+        if worker.pending and worker.ready and (not worker.leaving or len(worker.pending) <= PIPELINED):
+            data, worker.pending = worker.pending, b""
+            self._send(worker, data)
 
     def proceed(self, work: int, lease: Lease) -> None:
         """Send the new lease."""
-        self._send(self._workers[self._slot_of[work]], ("proceed", work, lease))
+        self._send(self._workers[self._slot_of[work]], pickle.dumps(("proceed", work, lease), protocol=5))
 
     def stop(self, work: int) -> None:
         """Tell the worker to unwind, and from now on ignore what it says of this work."""
@@ -135,8 +153,11 @@ class ProcessExecutor:
         worker = self._workers[slot]
         if worker.work == work:
             worker.work = None
+            if worker.pending:  # it never began
+                worker.pending = b""
+                return
         worker.leaving[work] = time.monotonic() + UNWIND_SECONDS
-        self._send(worker, ("stop", work, None))
+        self._send(worker, pickle.dumps(("stop", work, None), protocol=5))
 
     def poll(self, timeout: float) -> list[Handover | Output]:
         """Wait for the first message, then take all that is there."""
@@ -151,6 +172,9 @@ class ProcessExecutor:
                 self._read_output(worker, came)
             else:
                 self._read_messages(worker, came)
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._look_for_the_dead(came)
         return came
 
     def close(self) -> None:
@@ -194,11 +218,8 @@ class ProcessExecutor:
         self._workers[slot] = worker
         self._selector.register(connection.fileno(), selectors.EVENT_READ, worker)
         self._selector.register(reading, selectors.EVENT_READ, worker)
-        preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
-        worker.connection.send_bytes(pickle.dumps(("setup", list(sys.path), preload, self._payload), protocol=5))
 
-    def _send(self, worker: _Worker, message: Any, dumps: Callable[..., bytes] = pickle.dumps) -> None:
-        data = dumps(message, protocol=5)
+    def _send(self, worker: _Worker, data: bytes) -> None:
         # A worker that has just died is noticed at the next poll, by its end of file.
         with contextlib.suppress(OSError):
             worker.connection.send_bytes(data)
@@ -224,10 +245,15 @@ class ProcessExecutor:
                     worker.leaving[message.work] = time.monotonic() + UNWIND_SECONDS
             return
         verb, what = message
-        if verb == "ready":
+        if verb == "booted":  # only now does it read what may be large
+            preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
+            self._send(worker, pickle.dumps(("setup", list(sys.path), preload, self._payload), protocol=5))
+        elif verb == "ready":
             worker.ready = True
+            self._send_pending(worker)
         elif verb == "idle":
             worker.leaving.pop(what, None)
+            self._send_pending(worker)
         elif verb == "unusable":
             raise TrainableError(f"a worker cannot load the training function:\n{what}")
 
@@ -250,6 +276,7 @@ class ProcessExecutor:
 
     def _died(self, worker: _Worker, came: list[Handover | Output]) -> None:
         """A worker is gone: say so of its work, and start another in its place."""
+        del self._workers[worker.slot]
         status = self._bury(worker, patience=1.0)
         self._stillborn = 0 if worker.ready else self._stillborn + 1
         if self._stillborn >= TRIES:
@@ -268,6 +295,12 @@ class ProcessExecutor:
             came.append(
                 Handover(worker.work, error=f"the worker process died: {_how(status)}{': ' + told if told else ''}")
             )
+
+    def _look_for_the_dead(self, came: list[Handover | Output]) -> None:
+        """Notice a worker that is gone though its socket is open: a process that it forked may hold it."""
+        for worker in list(self._workers.values()):
+            if worker.process.poll() is not None and not worker.connection.poll(0):
+                self._died(worker, came)
 
     def _end_the_unwilling(self) -> None:
         now = time.monotonic()

@@ -7,9 +7,11 @@ generators. A `Channel` is its only way out.
 from __future__ import annotations
 
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -39,6 +41,9 @@ class Unwind(BaseException):
 
 class Channel(Protocol):
     """A session's way out."""
+
+    threads: bool
+    """Whether a thread that the function started may report."""
 
     def hand_over(self, handover: Handover) -> None:
         """Send, without waiting."""
@@ -73,6 +78,9 @@ class Session:
         self._latest_time = -math.inf
         self._overdue_at = math.inf
         self._now = channel.now
+        self._thread = get_ident()
+        self._strangers = frozenset(thread.ident for thread in threading.enumerate()) - {self._thread}
+        self._trouble: str | None = None
         self._set_rules()
         self._set_lease(assignment.lease)
         now = self._now()
@@ -88,6 +96,8 @@ class Session:
         """Take in one row. What is done here is done for every step of every member: only what cannot wait."""
         if self.over:
             self.channel.refused()
+        if get_ident() != self._thread:
+            self._check_thread()
         if type(metrics) is dict and metrics.keys() == self._names and SCALARS.issuperset(map(type, metrics.values())):
             row = metrics.copy()
         else:
@@ -106,6 +116,20 @@ class Session:
         ):
             return
         self._consider(row, elapsed, checkpoint)
+
+    def _check_thread(self) -> None:
+        """A thread that this function started may report; one that an earlier function left behind may not."""
+        if get_ident() in self._strangers:
+            raise ReportError(
+                "report() was called by a thread that another member's training function left running: end a thread "
+                "before its function ends"
+            )
+        if not self.channel.threads:
+            self._trouble = (
+                "ReportError: report() was called from another thread than the training function's, which "
+                "suspended functions cannot do: use RunConfig(executor='process')"
+            )
+            raise ReportError(self._trouble)
 
     def _consider(self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None) -> None:
         """Look at the row in full: does it stop, is it a boundary, is it time to flush?"""
@@ -178,12 +202,14 @@ class Session:
 
     def reseed(self) -> None:
         """Seed what user code draws from, for the stretch that begins at this iteration."""
+        self._seeded_at = self.iteration
         seed_globals(self._entropy("globals"))
         if self._generator is not None:
             self._generator.bit_generator.state = np.random.PCG64(self._entropy("rng")).state
 
     def _entropy(self, what: str) -> int:
-        return entropy(self.setup.seed, what, self.assignment.segment, self.iteration)
+        # Named by the checkpoint that the stretch begins with, not by when something is first drawn.
+        return entropy(self.setup.seed, what, self.assignment.segment, self._seeded_at)
 
     def _reseed_after_reading(self) -> None:
         if self.iteration == self.assignment.iteration:
@@ -254,14 +280,17 @@ class Session:
         if self._time_attr == "time_total_s":
             return elapsed
         value = row.get(self._time_attr)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             if self.lease.until == math.inf:
                 return -math.inf
             raise ReportError(
                 f"time_attr={self._time_attr!r} is not a number among the reported metrics {sorted(row)} of member "
                 f"{self.assignment.member}: report it with every row, or choose time_attr='training_iteration'"
             )
-        self._latest_time = float(value)
+        try:
+            self._latest_time = float(value)
+        except OverflowError:
+            raise ReportError(f"time_attr={self._time_attr!r} was reported as a number beyond all floats") from None
         return self._latest_time
 
     def _hand_over(
@@ -331,6 +360,8 @@ class Session:
                     getattr(result, "close", int)()  # so that the generator's own finally blocks run now
             elif result is not None:
                 self.report(result, None)
+            if self._trouble is not None and not self.over:
+                raise ReportError(self._trouble)
             if not self.over:
                 self.over = True
                 self._send(ended="the function returned")

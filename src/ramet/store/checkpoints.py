@@ -57,7 +57,10 @@ class CheckpointStore:
         for folder, _, names in os.walk(source):
             for file in names:
                 path = Path(folder, file)
-                files[path.relative_to(source).as_posix()] = path.stat().st_size
+                name_within = path.relative_to(source).as_posix()
+                if not path.is_file():  # a pipe would never be read to its end, a broken link has none
+                    raise CheckpointError(f"a checkpoint holds files, and {name_within!r} is none: leave it out")
+                files[name_within] = path.stat().st_size
                 _sync(path)
             _sync(Path(folder))
         manifest = source / MANIFEST

@@ -81,7 +81,12 @@ class Mutation:
 
     def _customised(self, scene: Scene, member: int, config: Config) -> Config:
         assert self.custom is not None
-        result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
+        try:
+            result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
+        except Exception as error:
+            raise StrategyError(
+                f"custom_explore_fn={self.custom!r} raised {type(error).__name__}: {error}; it was given {config}"
+            ) from error
         if not isinstance(result, Mapping):
             raise StrategyError(
                 f"custom_explore_fn={self.custom!r} returned {type(result).__name__}, not a configuration: it must "

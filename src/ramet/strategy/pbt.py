@@ -18,8 +18,7 @@ class PopulationBasedTraining(Strategy):
 
     Every ``perturbation_interval`` a member in the lowest ``quantile_fraction`` of the scores takes weights and
     hyperparameters of a member in the highest, drawn uniformly, and explores: each mutable key is drawn anew with
-    ``resample_probability``, else multiplied by one of ``perturbation_factors`` (numbers) or moved to a neighbour
-    (lists).
+    ``resample_probability``, else moved by one of ``perturbation_factors`` (numbers) or to a neighbour (lists).
 
     Args:
         time_attr: what the interval counts: ``"time_total_s"`` (seconds of training), ``"training_iteration"``, or a
@@ -32,7 +31,11 @@ class PopulationBasedTraining(Strategy):
             or a dict of these. A key that ``param_space`` lacks is drawn from here for the founders too.
         quantile_fraction: share of the population that clones and that is cloned, in [0, 0.5]; 0 never exploits.
         resample_probability: chance in [0, 1] of drawing a key anew.
-        perturbation_factors: positive numbers, one of which is drawn for every perturbed number.
+        perturbation_factors: positive numbers, one of which is drawn for every perturbed number. It multiplies the
+            value, which moves by at most that share of the domain's width, or by one step where that is more: in
+            ``uniform(0.9, 1.0)`` 1.2 leads from 0.95 to 0.97. In a log domain it multiplies the value's place between
+            the bounds on the log axis (0 the lower, 1 the upper): in ``loguniform(1e-4, 1e-1)`` 1.2 leads from
+            10**-2.5, place 0.5, to 10**-2.2, place 0.6.
         custom_explore_fn: function of the mutated configuration that returns the one to use.
         log_config: accepted for scripts that pass it; every decision is in the run's ledger anyway.
         require_attrs: accepted for scripts that pass it; a report that carries a checkpoint must have the metric, and
@@ -51,9 +54,9 @@ class PopulationBasedTraining(Strategy):
     5
 
     Source: Jaderberg et al. (2017), "Population Based Training of Neural Networks", arXiv 1711.09846. Names and
-    defaults are Ray Tune's. Differs from the paper in the defaults (quantile 0.25), and from Ray Tune in that values
-    stay in their domains, NaN is worst, a donor must be better, private keys stay, and every draw follows from the
-    run's seed.
+    defaults are Ray Tune's. Differs from the paper in the defaults (quantile 0.25), from both in what a factor does in
+    log domains and in narrow ones (see ``perturbation_factors``), and from Ray Tune in that values stay in their
+    domains, NaN is worst, a donor must be better, private keys stay, and every draw follows from the run's seed.
     """
 
     def __init__(

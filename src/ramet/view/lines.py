@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramet.core.events import Event
+from ramet.core.events import Event, Failed
 from ramet.core.population import Population
 from ramet.view.live import Display
 from ramet.view.standing import best, exploits, progress, reports, standings
@@ -38,6 +38,7 @@ class LinesDisplay(Display):
         self._folder: Path | None = None
         self._began = self._next = 0.0
         self._seen = (0.0, 0)
+        self._failed = False
 
     def start(self, folder: Path, population: Population) -> None:
         """Say what begins, and how it is repeated."""
@@ -70,11 +71,10 @@ class LinesDisplay(Display):
     def events(self, events: Sequence[Event], population: Population) -> None:
         """Write a line for each event that is worth one."""
         folder = self._folder or Path()
-        lines = [
-            line
-            for event, decided in told(events, self.verbose)
-            for line in wording(event, decided, population, folder)
-        ]
+        lines: list[Line] = []
+        for event, decided in told(events, self.verbose):
+            lines += wording(event, decided, population, folder, whole=not self._failed)
+            self._failed |= isinstance(event, Failed)
         self._write(self._folded(lines))
 
     def output(self, member: int | None, text: str) -> None:
@@ -116,12 +116,16 @@ class LinesDisplay(Display):
 
 def opening(folder: Path, population: Population) -> Line:
     """Return the line that opens a run."""
-    strategy = shown((population.facts.get("strategy") or {}).get("name"), 40)
+    facts = population.facts.get("strategy") or {}
+    strategy = shown(facts.get("name"), 40)
+    # A FIFO decides nothing, so that nothing depends on who is first.
+    drifts = facts.get("synch") is False and facts.get("name") != "FIFO"
+    seed = f"seed {population.seed} (asynchronous: draws repeat, timing does not)"
     return [
         ("run ", ""),
         (clean(folder.name), "bold cyan"),
         (f": {count(len(population.members), 'member')}, {strategy}, ", ""),
-        (f"TuneConfig(seed={population.seed}) repeats it, ", ""),
+        (f"{seed if drifts else f'TuneConfig(seed={population.seed}) repeats it'}, ", ""),
         (clean(str(folder)), "dim"),
     ]
 

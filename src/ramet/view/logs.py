@@ -1,11 +1,14 @@
-"""What training functions print, in one log file of the run, each line with its member's name."""
+"""What training functions print, and what ends them, in log files of the run that name the member."""
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 NAME = "members.log"
+ERRORS = "errors.log"
 
 
 def lines(member: int | None, text: str) -> list[str]:
@@ -32,3 +35,16 @@ class MemberLogs:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+class ErrorLog:
+    """The file ``errors.log`` in the run's folder: every failure's whole traceback; made when the first comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ERRORS
+
+    def write(self, member: int, iteration: int, error: str) -> None:
+        """Append why ``member`` failed. What cannot be written is left out: no run ends of that."""
+        told = f"{datetime.now():%Y-%m-%d %H:%M:%S}  member {member} failed at iteration {iteration}:"
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{told}\n{error.rstrip()}\n\n")

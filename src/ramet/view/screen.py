@@ -59,6 +59,7 @@ class ScreenDisplay(Display):
         self._recent: deque[tuple[Event, Decided | None]] = deque(maxlen=MOST_RECENT)
         self._above: list[Line] = []
         self._unsaid = 0
+        self._failed = False
 
     def start(self, folder: Path, population: Population) -> None:
         """Say what begins, and draw for the first time."""
@@ -88,7 +89,8 @@ class ScreenDisplay(Display):
         update_origins(self._origins, events, population)
         for event, decided in told(events, self.verbose):
             if isinstance(event, (Failed, Noted, Reported)):
-                lines = wording(event, decided, population, self._folder or Path())
+                lines = wording(event, decided, population, self._folder or Path(), whole=not self._failed)
+                self._failed |= isinstance(event, Failed)
                 self._say([part for line in lines for part in folded(line, self._console.width)])
             else:
                 self._recent.append((event, decided))

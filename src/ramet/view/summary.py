@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ramet.core.population import Population
+from ramet.view.logs import ERRORS
 from ramet.view.logs import NAME as LOG
 from ramet.view.standing import best, mutable, reports, standings
 from ramet.view.values import clean, clip, count, duration, finite, number, shown, tail
@@ -30,12 +32,15 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
         _entry("members", _members(population)),
     ]
     lines += [_entry("", line, "red") for line in _errors(population)]
-    if _could_decide(population):
+    if _all_failed(population) and not population.verdicts:
+        if _could_decide(population):
+            lines.append(_entry("decisions", "all members failed before a decision"))
+    elif _could_decide(population):
         lines += [_entry(name, text) for name, text in _decisions(population)]
         if not _verdicts(population, "exploit"):
             lines.append([(f"  {'note:':<{INDENT - 2}}", LOUD), (_why_none(population), LOUD)])
     lines += _best(population, width)
-    kept = [name for name in ("run.db", "checkpoints/", LOG) if (folder / name).exists()]
+    kept = [name for name in ("run.db", "checkpoints/", LOG, ERRORS) if (folder / name).exists()]
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
         lines.append(_entry("", ", ".join(kept)))
@@ -57,11 +62,17 @@ def _members(population: Population) -> str:
 
 
 def _errors(population: Population) -> Iterator[str]:
-    failed = [member for member in population.members if member.state == "failed"]
-    for member in failed[:MOST_ERRORS]:
-        yield f"member {member.number}: {cause(member.error or '')}"
-    if len(failed) > MOST_ERRORS:
-        yield f"… {len(failed) - MOST_ERRORS:,} more failed"
+    failed = {member.number: cause(member.error or "") for member in population.members if member.state == "failed"}
+    causes = Counter(failed.values()).most_common()
+    for reason, times in causes[:MOST_ERRORS]:
+        who = next(number for number, each in failed.items() if each == reason)
+        yield f"{f'member {who}' if times == 1 else count(times, 'member')}: {reason}"
+    if rest := sum(times for _, times in causes[MOST_ERRORS:]):
+        yield f"… {rest:,} more failed"
+
+
+def _all_failed(population: Population) -> bool:
+    return bool(population.members) and all(member.state == "failed" for member in population.members)
 
 
 # ---------------------------------------------------------------------------------------------------- decisions
@@ -103,7 +114,8 @@ def _why_none(population: Population) -> str:
     taken = sum(population.verdicts.values())
     if taken:
         reasons = _reasons(population, "continue", "skip", "explore")
-        return f"nothing was ever exploited: {count(taken, 'decision')} led to no exploit ({reasons})"
+        told = f"nothing was ever exploited: {count(taken, 'decision')} led to no exploit ({reasons})"
+        return told + _remedy(population)
     told = "nothing was ever exploited, for no decision was ever taken: "
     times = [point.time for segment in population.segments for point in segment.points]
     if not times:
@@ -128,10 +140,25 @@ def _why_none(population: Population) -> str:
     return f"{told}no member was still training at a checkpoint that was due, from {on}{shown(due)} on"
 
 
+def _remedy(population: Population) -> str:
+    """Return what to do where members had nobody to be compared with; nothing where that was not the reason."""
+    reason = max(population.verdicts, key=lambda verdict: population.verdicts[verdict])[1]
+    if reason != "too few members to compare":
+        return ""
+    if len(population.members) == 1:
+        return "; PBT needs at least two members: num_samples"
+    lasting = sum(member.state != "failed" for member in population.members)
+    if lasting < 2 or (population.facts.get("strategy") or {}).get("synch"):
+        return ""
+    return "; members did not overlap in time: train longer, or synch=True"
+
+
 # ---------------------------------------------------------------------------------------------------- the best
 
 
 def _best(population: Population, width: int | None) -> list[Line]:
+    if _all_failed(population):
+        return []
     top = best(standings(population, {}))
     if top is None:
         metric = population.facts.get("metric")
@@ -146,6 +173,8 @@ def _best(population: Population, width: int | None) -> list[Line]:
             (f" at iteration {top.iteration}", ""),
         ]
     ]
+    if population.members[top.member].state == "failed":
+        lines[0].append((", then it failed", "red"))
     return lines + _schedule(population, population.members[top.member].segment, width)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ramet.core.events import Decided, Event, Failed, Finished, Noted, Opened, Reported
 from ramet.core.population import Point, Population, Segment
-from ramet.view.logs import lines
+from ramet.view.logs import ERRORS, lines
 from ramet.view.standing import donor, latest, mutable
-from ramet.view.values import clean, clip, shown
+from ramet.view.values import clean, clip, count, shown
 
 Line = list[tuple[str, str]]
 """Pieces of one line, each with its style (rich's words for it, "" for none)."""
@@ -19,8 +19,9 @@ Line = list[tuple[str, str]]
 LOUD = "bold yellow"
 MOST_CHANGES = 6
 LONGEST = 2000
+MOST_TRACEBACK = 25
 
-_FRAME = re.compile(r'\s+File ".*", line \d+')
+_FRAME = re.compile(r'\s+File "(.*)", line (\d+)(?:, in (.+))?')
 
 
 def plain(line: Line) -> str:
@@ -71,13 +72,15 @@ def told(events: Sequence[Event], verbose: int) -> Iterator[tuple[Event, Decided
             yield event, None
 
 
-def wording(event: Event, decided: Decided | None, population: Population, folder: Path) -> list[Line]:
-    """Return what to say of ``event``."""
+def wording(
+    event: Event, decided: Decided | None, population: Population, folder: Path, whole: bool = False
+) -> list[Line]:
+    """Return what to say of ``event``; of a failure its traceback if ``whole``, else only where it was raised."""
     match event:
         case Opened():
             return [_opened(event, decided, population)]
         case Failed():
-            return _failed(event, population, folder)
+            return _failed(event, population, folder, whole)
         case Finished():
             segment = population.segments[event.segment]
             member = population.members[segment.member]
@@ -149,7 +152,7 @@ def _changes(population: Population, segment: Segment) -> Iterator[tuple[str, st
             yield shown(name), before, after
 
 
-def _failed(event: Failed, population: Population, folder: Path) -> list[Line]:
+def _failed(event: Failed, population: Population, folder: Path, whole: bool) -> list[Line]:
     segment = population.segments[event.segment]
     member = population.members[segment.member]
     if event.final:
@@ -158,11 +161,30 @@ def _failed(event: Failed, population: Population, folder: Path) -> list[Line]:
         fate = f" failed (failure {member.failures}) and starts again from iteration {segment.last}: "
     else:
         fate = f" failed (failure {member.failures}) and starts again from the beginning: "
-    where = f"    the whole traceback: ramet.ResultGrid({str(folder)!r}).population.members[{segment.member}].error"
-    return [
-        [(f"member {segment.member}", "bold red"), (fate, "red"), (cause(event.error), "red")],
-        [(where, "dim")],
-    ]
+    line: Line = [(f"member {segment.member}", "bold red"), (fate, "red"), (cause(event.error), "red")]
+    if not whole:
+        at = _raised_at(event.error)
+        return [[*line, (f" ({at})", "")] if at else line]
+    found: list[Line] = [line]
+    given = [each for each in event.error.splitlines() if each.strip()]
+    if len(given) > 1:
+        if len(given) > MOST_TRACEBACK:
+            found.append([(f"    … {count(len(given) - MOST_TRACEBACK, 'line')} before", "dim")])
+        found += [[(f"    {clip(clean(each), LONGEST)}", "")] for each in given[-MOST_TRACEBACK:]]
+    if event.final:
+        found.append([(f"    in Python: ramet.ResultGrid({str(folder)!r})[{segment.member}].error", "dim")])
+    if (folder / ERRORS).exists():
+        found.append([(f"    every traceback: {clean(str(folder / ERRORS))}", "dim")])
+    return found
+
+
+def _raised_at(error: str) -> str:
+    """Return the last frame of a traceback as file:line in function; nothing where there is none."""
+    frames = [frame for line in error.splitlines() if (frame := _FRAME.match(line))]
+    if not frames:
+        return ""
+    file, number, function = frames[-1].groups()
+    return clip(clean(f"{file}:{number}" + (f" in {function}" if function else "")), 300)
 
 
 def cause(error: str) -> str:

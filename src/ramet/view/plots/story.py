@@ -239,7 +239,7 @@ def pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise RametError(f"pictures need matplotlib ({error}): pip install 'ramet[plot]'") from error
+        raise RametError(f"pictures need matplotlib ({error}): pip install matplotlib") from error
     return plt
 
 
