@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from operator import itemgetter
 from typing import Any
 
 from ramet.core.messages import Block, StoredCheckpoint
@@ -21,6 +22,7 @@ class Batch:
         self._sealed = iteration
         self._rows: list[dict[str, Any]] = []
         self._elapsed: list[float] = []
+        self._turns: list[int] = []
         self._blocks: list[Block] = []
         self._bytes = 0
 
@@ -31,6 +33,10 @@ class Batch:
     def heavy(self) -> bool:
         """Whether it should be sent for its size."""
         return self._bytes > FLUSH_BYTES or len(self._blocks) >= FLUSH_ROWS
+
+    def turn(self) -> None:
+        """Say that the rows from the next one on have other columns."""
+        self._turns.append(len(self._rows))
 
     def add(self, row: dict[str, Any], elapsed: float) -> None:
         """Take in one row and the model's training time after it, in seconds."""
@@ -46,20 +52,18 @@ class Batch:
     ) -> None:
         """Turn the rows up to ``iteration`` into blocks of equal columns; the last one carries the checkpoint."""
         rows, elapsed, first = self._rows, self._elapsed, self._sealed + 1
-        self._rows, self._elapsed, self._sealed = [], [], iteration
+        ends = [*(turn for turn in self._turns if turn), len(rows)]
+        self._rows, self._elapsed, self._turns, self._sealed = [], [], [], iteration
         start, at = 0, time.time()
-        for end in range(1, len(rows) + 1):
+        for end in ends:
             last = end == len(rows)
-            if not last and rows[end].keys() == rows[start].keys():
-                continue
             columns = list(rows[start])
-            values = [[row[name] for name in columns] for row in rows[start:end]]
             self._blocks.append(
                 Block(
                     first=first + start,
                     last=first + end - 1,
                     metrics=rows[end - 1],
-                    rows=_JSON.encode({"columns": columns, "rows": values}),
+                    rows=_JSON.encode({"columns": columns, "rows": _values(columns, rows[start:end])}),
                     elapsed=_JSON.encode([round(seconds, 6) for seconds in elapsed[start:end]]),
                     at=at,
                     time=moment if last else None,
@@ -78,3 +82,10 @@ class Batch:
             self.seal(iteration, None)
         blocks, self._blocks, self._bytes = tuple(self._blocks), [], 0
         return blocks
+
+
+def _values(columns: list[str], rows: list[dict[str, Any]]) -> list[Any]:
+    """Return the rows' values in the order of ``columns``."""
+    if len(columns) > 1:
+        return list(map(itemgetter(*columns), rows))
+    return [[row[name] for name in columns] for row in rows]

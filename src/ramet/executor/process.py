@@ -225,15 +225,13 @@ class ProcessExecutor:
             worker.connection.send_bytes(data)
 
     def _read_messages(self, worker: _Worker, came: list[Handover | Output]) -> None:
+        self._read_output(worker, came)  # what was printed before the message was sent
         try:
-            while True:
-                self._read_output(worker, came)
-                message = pickle.loads(worker.connection.recv_bytes())
-                self._take(worker, message, came)
-                if not worker.connection.poll(0):
-                    return
+            data = worker.connection.recv_bytes()
         except (EOFError, OSError):
             self._died(worker, came)
+        else:
+            self._take(worker, pickle.loads(data), came)
 
     def _take(self, worker: _Worker, message: Any, came: list[Handover | Output]) -> None:
         if isinstance(message, Handover):

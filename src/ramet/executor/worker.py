@@ -102,7 +102,9 @@ class Session:
             row = metrics.copy()
         else:
             row = plain(metrics)
-            self._names = row.keys()
+            if row.keys() != self._names:
+                self._names = row.keys()
+                self._batch.turn()
         self.iteration = iteration = self.iteration + 1
         now = self._now()
         elapsed = now - self._zero
