@@ -232,3 +232,88 @@ def test_an_explore_function_that_raises_is_named(tmp_path):
 
     with pytest.raises(StrategyError, match=r"custom_explore_fn.*KeyError.*momentum"):
         run(tmp_path, train, ramet.InlineExecutor(), scheduler=pbt(custom_explore_fn=explore))
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("synch", [True, False])
+def test_an_error_in_a_decision_costs_no_data(tmp_path, kind, synch):
+    """Whatever a strategy raises in the middle of deciding, the record holds what happened, and all that it names."""
+
+    class Raises(ramet.PopulationBasedTraining):
+        asked = 0
+
+        def decide(self, scene):
+            self.asked += 1
+            if self.asked == 6:
+                raise kind("in the middle")
+            return super().decide(scene)
+
+    def train(config):
+        for step, checkpoint in steps():
+            ramet.report({"score": config["rate"] * step}, checkpoint=checkpoint)
+
+    scheduler = Raises(
+        time_attr="training_iteration",
+        perturbation_interval=2,
+        hyperparam_mutations={"rate": ramet.uniform(0.1, 2.0)},
+        synch=synch,
+    )
+    with pytest.raises(kind):
+        ramet.Tuner(
+            train,
+            param_space={"rate": ramet.uniform(0.1, 2.0)},
+            tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=4, seed=1),
+            run_config=ramet.RunConfig(
+                name="run",
+                storage_path=tmp_path,
+                stop={"training_iteration": 40},
+                verbose=0,
+                executor="inline",
+                checkpoint_config=ramet.CheckpointConfig(num_to_keep=1),
+            ),
+        ).fit()
+    results = ramet.ResultGrid(tmp_path / "run")
+    assert results.population.ended
+    latest = [max(r.lineage_dataframe["training_iteration"], default=0) for r in results]
+    assert [r.checkpoint.to_dict()["step"] if r.checkpoint else 0 for r in results] == latest
+    assert max(latest) >= 4
+    if synch:
+        assert min(latest) == 12, "the reports that led to the decision are there too"
+
+
+def test_an_error_after_some_decisions_keeps_the_record_whole(tmp_path):
+    """Decisions of one message that were taken before another failed are told after the reports that led to them."""
+    folder = tmp_path / "run"
+
+    class Batch(ramet.InlineExecutor):
+        """Hands over whatever all members have to say at once."""
+
+        def poll(self, timeout):
+            came = []
+            while self.queue:
+                came += super().poll(timeout)
+            return came
+
+    class RaisesLate(ramet.PopulationBasedTraining):
+        exploited = False
+
+        def decide(self, scene):
+            if self.exploited:
+                raise ValueError("after an exploit")
+            decisions = super().decide(scene)
+            RaisesLate.exploited = any(decision.verdict == "exploit" for decision in decisions)
+            return decisions
+
+    def train(config):
+        score = [1.0, 0.5, 3.0, 2.0][ramet.get_context().member]
+        for _, checkpoint in steps():
+            ramet.report({"score": score}, checkpoint=checkpoint)
+
+    scheduler = RaisesLate(
+        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"rate": ramet.uniform(0.1, 2.0)}
+    )
+    with pytest.raises(ValueError, match="after an exploit"):
+        run(tmp_path, train, Batch(), scheduler=scheduler)
+    results = ramet.ResultGrid(folder)
+    assert results.population.exploits == 1
+    assert [result.checkpoint is not None for result in results] == [True] * 4

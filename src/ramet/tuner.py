@@ -162,7 +162,10 @@ class _Loop:
         self.errors = ErrorLog(record.folder)
         self.at_once = at_once
         self.running: dict[int, Running] = {}
+        # What was applied to the population and is not yet durable, with the checkpoints that it names.
+        self.pending: list[Event] = []
         self.stored: dict[Checkpoint, StoredCheckpoint] = {}
+        self._durable = record.ledger.last
         self._work = 0
         self._began = time.monotonic()
 
@@ -173,21 +176,21 @@ class _Loop:
         try:
             try:
                 self.executor.open(setup, trainable, len(founders))
-                self._commit(self.engine.begin(setup.seed, founders, facts))
+                self.pending += self.engine.begin(setup.seed, founders, facts)
+                self._commit()
                 self._tell("on_run_start", str(self.record.folder), self.population)
                 self.display.start(self.record.folder, self.population)
                 self._loop()
             finally:
                 self.executor.close()
-            self._commit(self.engine.end("every member is done"))
+            self.pending += self.engine.end("every member is done")
+            self._commit()
             self.record.sweep()
         except KeyboardInterrupt:
-            self._commit(self.engine.end("interrupted from the keyboard"))
+            self._break_off("interrupted from the keyboard")
             raise
         except BaseException as error:
-            # The run's own record says why it ended, if it can still be written at all.
-            with contextlib.suppress(RunError):
-                self._commit(self.engine.end(f"{type(error).__name__}: {error}"))
+            self._break_off(f"{type(error).__name__}: {error}")
             raise
         finally:
             self._tell("on_run_end", self.population.ended or "", self.population)
@@ -245,7 +248,6 @@ class _Loop:
         )
 
     def _take_in(self, came: list[Handover | Output]) -> None:
-        events: list[Event] = []
         for message in came:
             if isinstance(message, Output):
                 self.logs.write(message.member, message.text)
@@ -257,23 +259,37 @@ class _Loop:
             for block in message.blocks:
                 if block.stored is not None:
                     self.stored[work.segment, block.last] = block.stored
-            events += self.engine.record(work.segment, message)
+            self.pending += self.engine.record(work.segment, message)
             work.waiting = message.waiting
             if message.ended is not None or message.error is not None:
                 del self.running[message.work]
-        events += self.engine.decide()
+        self.pending += self.engine.decide()
         if time.monotonic() - self._began >= self.engine.rules.seconds:
-            events += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
-        self._commit(events)
+            self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
+        self._commit()
 
-    def _commit(self, events: list[Event]) -> None:
-        if not events:
+    def _commit(self) -> None:
+        if not self.pending:
             return
-        self.record.commit(events, self.stored, self.population, self.population.garbage())
-        self.stored.clear()
+        self.record.commit(self.pending, self.stored, self.population, self.population.garbage())
+        events, self.pending, self.stored = self.pending, [], {}
+        self._durable = self.record.ledger.last
         for event in events:
             self._tell_of(event)
         self.display.events(events, self.population)
+
+    def _break_off(self, reason: str) -> None:
+        """Make durable what had been applied when something went wrong, in its order, and say why the run ended.
+
+        Nothing is deleted: what was to follow may never have come about. If the disk is what went wrong, the record
+        stays as it was, which is whole.
+        """
+        if self.record.ledger.last != self._durable:  # interrupted right after a commit
+            self.pending, self.stored = [], {}
+        events = [*self.pending, *self.engine.end(reason)]
+        with contextlib.suppress(RunError):
+            self.record.commit(events, self.stored, self.population)
+            self.display.events(events, self.population)
 
     def _tell_of(self, event: Event) -> None:
         segments = self.population.segments
@@ -294,7 +310,7 @@ class _Loop:
             case Failed():
                 segment = segments[event.segment]
                 self.errors.write(segment.member, segment.last, event.error)
-                self._tell("on_member_failed", segments[event.segment].member, event.error, event.final)
+                self._tell("on_member_failed", segment.member, event.error, event.final)
             case Finished():
                 self._tell("on_member_finished", segments[event.segment].member, event.reason)
 
@@ -309,6 +325,7 @@ class _Loop:
                 note = Noted(f"callback:{name}", text)
                 self.population.apply(note)
                 self.record.commit([note], {}, self.population)
+                self._durable = self.record.ledger.last
                 self.display.events([note], self.population)
 
 

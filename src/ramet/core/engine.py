@@ -132,12 +132,6 @@ class Engine:
             self._do(Opened(number, number, None, 0, hparams, {"why": "founder"}))
         return self._taken()
 
-    def resume(self) -> list[Event]:
-        """Take up a run whose controller is gone: every member goes back to its last checkpoint."""
-        for member in self.population.live:
-            self.population.rewind(member.number)
-        return self._taken()
-
     def record(self, segment: int, handover: Handover) -> list[Event]:
         """Return what ``handover``, about work on ``segment``, means. Nothing, if the segment is over."""
         population = self.population
@@ -237,7 +231,7 @@ class Engine:
                         f"RunConfig(stop={name}(…)) raised {type(error).__name__}: {error} when it was asked about "
                         f"report {row['training_iteration']} of member {member.number}, {sorted(data['columns'])}"
                     ) from error
-                if one:
+                if one and member.live:
                     self._do(Finished(segment, f"{name} said so"))
                 if everyone:
                     self._do(Ended(f"{name} ended the run"))

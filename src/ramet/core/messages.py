@@ -1,8 +1,8 @@
 """What controller and workers say to each other: plain data, the same for every executor.
 
 Out go an `Assignment` (train this segment from here) and, at boundaries, a new `Lease` or the order to stop. Back comes
-a `Handover`: rows, checkpoints, and how it ended if it did. They are named tuples, which pickle at a third of the cost
-of dataclasses.
+a `Handover`: rows, checkpoints, and how it ended if it did. They are named tuples, which pickle at half the cost of
+dataclasses.
 """
 
 from __future__ import annotations

@@ -141,6 +141,11 @@ class Ledger:
                 raise
             raise RunError(f"{path} cannot be read as a run's ledger: {error}") from error
 
+    @property
+    def last(self) -> int:
+        """The number of the last entry that was committed."""
+        return self._seq
+
     def commit(self, transaction: Transaction) -> None:
         """Make all of ``transaction`` durable, or nothing of it.
 
