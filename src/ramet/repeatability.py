@@ -65,7 +65,7 @@ def check_repeatable(
     if isinstance(reports, bool) or not isinstance(reports, int) or reports < 1:
         raise ConfigError(f"check_repeatable(reports={reports!r}) must be a whole number of at least 1")
     with tempfile.TemporaryDirectory(prefix="ramet-") as folder:
-        setup = Setup("check", seed, "training_iteration", None, (Threshold("training_iteration", reports),), folder, 1)
+        setup = Setup("check", seed, "training_iteration", (Threshold("training_iteration", reports),), folder)
         rows, kept = _train(trainable, config, setup, 0, None)
         found = _first_difference(0, rows, _train(trainable, config, setup, 0, None)[0])
         middle = [iteration for iteration in sorted(kept) if iteration < max(rows)]

@@ -121,10 +121,8 @@ class Tuner:
             run=folder.name,
             seed=seed,
             time_attr=self.strategy.time_attr,
-            metric=self.metric,
             rules=rules.member,
             store=str(folder / CHECKPOINTS),
-            members=len(founders),
         )
         loop.run_to_end(setup, self.trainable, founders, self._facts(folder.name))
         if failure.fail_fast == "raise":
@@ -244,7 +242,6 @@ class _Loop:
             elapsed=0.0 if point is None else point.elapsed,
             compute=member.kept_compute,
             stopping=member.stopping,
-            decisions=member.decisions,
         )
 
     def _take_in(self, came: list[Handover | Output]) -> None:

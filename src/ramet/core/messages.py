@@ -51,7 +51,6 @@ class Assignment(NamedTuple):
     elapsed: float = 0.0
     compute: int = 0
     stopping: tuple[Any, ...] = ()
-    decisions: int = 0
 
 
 class Block(NamedTuple):
@@ -92,7 +91,5 @@ class Setup(NamedTuple):
     run: str
     seed: int
     time_attr: str
-    metric: str | None
     rules: tuple[Any, ...]
     store: str
-    members: int

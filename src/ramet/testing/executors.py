@@ -119,7 +119,7 @@ class ExecutorSuite:
 
     def _opened(self, tmp_path: Path, function: Any, slots: int = 1) -> Executor:
         executor = self.make(slots)
-        setup = Setup("run", 7, "training_iteration", "score", (), str(tmp_path / "store"), slots)
+        setup = Setup("run", 7, "training_iteration", (), str(tmp_path / "store"))
         executor.open(setup, function, slots)
         return executor
 
