@@ -72,11 +72,7 @@ class TuneConfig:
         if self.max_concurrent_trials not in (None, 0):
             _whole(self, "max_concurrent_trials", 1)
         if self.time_budget_s is not None:
-            given: Any = self.time_budget_s
-            seconds = given.total_seconds() if hasattr(given, "total_seconds") else given
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-                raise ConfigError(f"TuneConfig(time_budget_s={self.time_budget_s!r}) must be seconds above 0, or None")
-            object.__setattr__(self, "time_budget_s", float(seconds))
+            object.__setattr__(self, "time_budget_s", _seconds(self, "time_budget_s"))
         if self.seed is not None:
             _whole(self, "seed", 0)
         if self.search_alg is not None:
@@ -117,6 +113,14 @@ class FailureConfig:
     Args:
         max_failures: how often a member is started again from its last checkpoint; -1 for ever, 0 never.
         fail_fast: True ends the run at the first failure; ``"raise"`` raises it out of ``fit()`` besides.
+        report_timeout_s: seconds without a report after which a member's worker counts as hanging: it is killed, and
+            the member has failed once. Above 0; None waits for ever. Count in the slowest step, and the first one,
+            with all that is loaded and compiled before it. Needs worker processes.
+        exhausted: what becomes of a member whose retries are used up: ``"end"``, or ``"replace"`` by an explored clone
+            of a strong member, at the population's next decision. Needs a scheduler that clones.
+
+    Raises:
+        ConfigError: an argument is out of its range, or two contradict each other.
 
     >>> FailureConfig(max_failures=3).max_failures
     3
@@ -124,9 +128,21 @@ class FailureConfig:
 
     max_failures: int = 0
     fail_fast: bool | str = False
+    report_timeout_s: float | None = None
+    exhausted: str = "end"
 
     def __post_init__(self) -> None:
         _whole(self, "max_failures", -1)
+        if self.report_timeout_s is not None:
+            seconds = _seconds(self, "report_timeout_s")
+            object.__setattr__(self, "report_timeout_s", seconds)
+        if self.exhausted not in ("end", "replace"):
+            raise ConfigError(f"FailureConfig(exhausted={self.exhausted!r}) must be 'end' or 'replace'")
+        if self.fail_fast and self.exhausted == "replace":
+            raise ConfigError(
+                f"FailureConfig(exhausted='replace', fail_fast={self.fail_fast!r}) contradict each other: a run that "
+                "ends at the first failure replaces nobody"
+            )
         if self.fail_fast not in (True, False, "raise"):
             raise ConfigError(f"FailureConfig(fail_fast={self.fail_fast!r}) must be True, False or 'raise'")
         if self.fail_fast and self.max_failures:
@@ -145,6 +161,11 @@ class CheckpointConfig:
             starts from, is kept whatever this says, so 1 is safe.
         checkpoint_score_attribute: the metric that orders them; None keeps the newest.
         checkpoint_score_order: ``"max"`` or ``"min"``.
+        max_bytes: how many bytes all checkpoints of the run may take together, as an int; the worst of those that
+            nothing needs go first, whoever made them. What is needed stays even if it is more than that, and the run
+            says so. None for no limit.
+        keep_lineage: whether the checkpoints from which the present models descend, one for each exploit back to the
+            founder, are kept besides.
         checkpoint_frequency, checkpoint_at_end: for class trainables, which a function has no use for; accepted as 0
             and None.
 
@@ -155,12 +176,18 @@ class CheckpointConfig:
     num_to_keep: int | None = None
     checkpoint_score_attribute: str | None = None
     checkpoint_score_order: str = "max"
+    max_bytes: int | None = None
+    keep_lineage: bool = False
     checkpoint_frequency: int | None = 0
     checkpoint_at_end: bool | None = None
 
     def __post_init__(self) -> None:
         if self.num_to_keep is not None:
             _whole(self, "num_to_keep", 1)
+        if self.max_bytes is not None:
+            _whole(self, "max_bytes", 1)
+        if not isinstance(self.keep_lineage, bool):
+            raise ConfigError(f"CheckpointConfig(keep_lineage={self.keep_lineage!r}) must be True or False")
         attribute = self.checkpoint_score_attribute
         if attribute is not None and (not isinstance(attribute, str) or not attribute):
             raise ConfigError(f"CheckpointConfig(checkpoint_score_attribute={attribute!r}) must name a reported metric")
@@ -263,6 +290,15 @@ def _whole(config: Any, name: str, least: int) -> None:
     if isinstance(value, bool) or number < least:
         raise ConfigError(f"{type(config).__name__}({name}={value!r}) must be a whole number of at least {least}")
     object.__setattr__(config, name, number)
+
+
+def _seconds(config: Any, name: str) -> float:
+    """Return a duration, a number or a `datetime.timedelta`, in seconds."""
+    given = getattr(config, name)
+    seconds = given.total_seconds() if hasattr(given, "total_seconds") else given
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise ConfigError(f"{type(config).__name__}({name}={given!r}) must be seconds above 0, or None")
+    return float(seconds)
 
 
 def _names_a_folder(name: Any) -> bool:

@@ -31,8 +31,20 @@ class StrategyError(RametError):
     """A strategy, or a function that a user gave to one, returned what cannot be used."""
 
 
+class DamageError(CheckpointError):
+    """A committed checkpoint is not what was committed, or is gone though it should be there: the disk's fault."""
+
+
 class RunError(RametError):
     """A run's folder cannot be opened, read or written."""
+
+
+class DiskFullError(RunError):
+    """There is no room for what has to be written. What was committed before is whole; make room and go on."""
+
+
+class LockedError(RunError):
+    """Another process is at work on the run: the message names its host and process."""
 
 
 class MemberError(RametError):

@@ -54,7 +54,10 @@ class Assignment(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Consecutive rows with the same columns; only the last one may carry a checkpoint, ``stored``."""
+    """Consecutive rows with the same columns; only the last one may carry a checkpoint, ``stored``.
+
+    ``pinned``: the user asked to keep that checkpoint for good.
+    """
 
     first: int
     last: int
@@ -66,14 +69,17 @@ class Block(NamedTuple):
     clock: float = 0.0
     stored: StoredCheckpoint | None = None
     stopping: tuple[Any, ...] = ()
+    pinned: bool = False
 
 
 class Handover(NamedTuple):
     """What a worker hands over about its ``work``.
 
     ``waiting``: it stands still until it is answered. ``ended``: why the function is over (a stop rule, or that it
-    returned), ``error``: the traceback that ended it, with ``fault`` "report" where a retry cannot help.
+    returned), ``error``: the traceback that ended it, with ``fault`` "report" where a retry cannot help, "checkpoint"
+    where the checkpoint that it was to start from is damaged.
     ``overdue``: a decision point has passed and no checkpoint came.
+    ``trouble``: what the worker waits for that only people can mend, such as room on the disk; it goes on by itself.
     """
 
     work: int
@@ -83,13 +89,18 @@ class Handover(NamedTuple):
     error: str | None = None
     fault: str | None = None
     overdue: bool = False
+    trouble: str | None = None
 
 
 class Setup(NamedTuple):
-    """What a worker has to know once, before any work: how to measure time, when to stop, where checkpoints go."""
+    """What a worker has to know once, before any work: how to measure time, when to stop, where checkpoints go.
+
+    ``report_timeout_s``: seconds without a word after which work counts as hanging and is ended; None for never.
+    """
 
     run: str
     seed: int
     time_attr: str
     rules: tuple[Any, ...]
     store: str
+    report_timeout_s: float | None = None

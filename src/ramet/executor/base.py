@@ -26,11 +26,15 @@ class Executor(Protocol):
     * `start` begins an assignment in a slot whose work has ended or was stopped; it does not wait.
     * `poll` returns what was handed over and printed since, in the order of each slot; it waits at most ``timeout``
       seconds for the first. After `stop` nothing more comes of that work.
+    * After `recall` work hands over at its next report, and waits, whatever its lease says.
     * Work that dies, however it dies, is handed over as an error; the slot is usable again.
     """
 
     interactive: bool
     """Whether user code runs in this process, so that the terminal belongs to it."""
+
+    kills: bool
+    """Whether work that hangs can be ended, as ``Setup.report_timeout_s`` asks."""
 
     def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
         """Refuse what cannot be run here, before anything has been started or written."""
@@ -49,6 +53,9 @@ class Executor(Protocol):
 
     def stop(self, work: int) -> None:
         """End ``work`` at its next report, or now if it waits."""
+
+    def recall(self, work: int) -> None:
+        """Let ``work`` hand over at its next report, and wait. Nothing, if it waits already or is over."""
 
     def poll(self, timeout: float) -> list[Handover | Output]:
         """Return what came in."""
