@@ -14,3 +14,8 @@ def _own_temporary_folder(tmp_path_factory):
     patch.setenv("RAMET_RUNS", str(tmp_path_factory.mktemp("runs")))
     yield
     patch.undo()
+
+
+def pytest_addoption(parser):
+    """With --long the tests in ``torture`` try everything, for minutes."""
+    parser.addoption("--long", action="store_true", help="let tests/torture try everything, for minutes")

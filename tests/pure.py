@@ -11,6 +11,7 @@ from ramet.core.engine import Engine, Terms
 from ramet.core.events import Event
 from ramet.core.messages import Block, Handover, StoredCheckpoint
 from ramet.core.population import Population
+from ramet.core.roster import Command, Roster, Running
 from ramet.core.stopping import StopRules, stop_rules
 from ramet.space import Space
 
@@ -55,6 +56,7 @@ class Pure:
         stop: Any = None,
         strategy: ramet.Strategy | None = None,
         seed: int = 0,
+        facts: dict[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
         self.strategy = strategy or ramet.PopulationBasedTraining(
@@ -66,9 +68,11 @@ class Pure:
         )
         space = Space({"lr": ramet.uniform(0.0, 1.0)}, self.strategy.mutations)
         rules = stop_rules(stop) if stop is not None else StopRules()
-        self.population = Population(keep)
+        self.population = Population()
         self.engine = Engine(self.population, self.strategy, space, rules, terms or Terms("score", "max"))
-        self.events: list[Event] = self.engine.begin(seed, space.founders(members, seed), {})
+        self.events: list[Event] = self.engine.begin(
+            seed, space.founders(members, seed), {"num_to_keep": keep, **(facts or {})}
+        )
         self.swept: set[tuple[int, int]] = set()
 
     def hand(self, member: int, *blocks: Block, **more: Any) -> list[Event]:
@@ -93,3 +97,8 @@ class Pure:
 def kinds(events: list[Event]) -> list[str]:
     """The names of the events, in order."""
     return [type(event).__name__ for event in events]
+
+
+def planned(run: Pure, running: list[Running], free: list[int]) -> list[Command]:
+    """What follows for work that runs and slots that are free."""
+    return Roster(run.engine, [*free, *(work.slot for work in running)], running).plan()

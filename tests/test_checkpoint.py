@@ -5,6 +5,8 @@ import os
 import pickle
 import shutil
 import tempfile
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 
 import ramet
 from ramet.checkpoint import SMALL, Checkpoint
-from ramet.errors import CheckpointError
+from ramet.core.messages import StoredCheckpoint
+from ramet.errors import CheckpointError, DamageError
 from ramet.store.checkpoints import MANIFEST, CheckpointStore
 
 DICTS = {
@@ -376,6 +379,231 @@ def test_a_checkpoint_says_what_it_is(tmp_path, store):
     assert repr(Checkpoint.from_dict({"b": 1, "a": bytes(9)})) == "Checkpoint(dict with ['a', 'b'])"
     assert "bytes" in repr(Checkpoint(stored=Checkpoint.from_dict({"a": 1}).pack(store, "a")))
     assert str(tmp_path) in repr(Checkpoint.from_directory(tmp_path))
+
+
+# ---------------------------------------------------------------------- damage
+
+
+@settings(max_examples=150, deadline=None)
+@given(FILES.filter(_possible), st.data())
+def test_damage_of_a_single_bit_is_found_before_it_is_read(tmp_path_factory, tree, data):
+    """What was committed is read as it was; once a bit is turned or an end is cut off, it is a DamageError at most."""
+    folder = tmp_path_factory.mktemp("damage")
+    store = CheckpointStore(folder / "store")
+    final, _ = store.commit(planted(folder / "own", tree), "a")
+    stored = StoredCheckpoint("directory", path=str(store.path(final)))
+    store.verify(final)
+    with Checkpoint(stored=stored).as_directory() as directory:
+        assert tree_of(directory) == tree
+
+    name = data.draw(st.sampled_from([MANIFEST, *(name for name, content in tree.items() if content)]))
+    file = store.path(final) / name
+    content = bytearray(file.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[at:]
+    else:
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    file.write_bytes(content)
+    try:
+        store.verify(final)
+    except DamageError:
+        with pytest.raises(DamageError, match=final):
+            Checkpoint(stored=stored).to_directory(folder / "copy")
+        assert not (folder / "copy").exists() or not os.listdir(folder / "copy")
+    else:
+        assert name == MANIFEST
+        assert tree_of(Checkpoint(stored=stored).to_directory(folder / "copy")) == tree
+    shutil.rmtree(folder)
+
+
+READING = {
+    "to_dict": lambda checkpoint, store: checkpoint.to_dict(),
+    "to_directory": lambda checkpoint, store: checkpoint.to_directory(),
+    "as_directory": lambda checkpoint, store: checkpoint.as_directory().__enter__(),
+    "path": lambda checkpoint, store: checkpoint.path,
+    "pack": lambda checkpoint, store: checkpoint.pack(store, "again"),
+}
+
+
+def _file(store):
+    stored = Checkpoint.from_dict(DICTS["large"]).pack(store, "a")
+    (file,) = (file for file in Path(stored.path).iterdir() if file.name != MANIFEST)
+    return stored, file
+
+
+def _spoiled(store):
+    stored, file = _file(store)
+    with open(file, "r+b") as opened:
+        opened.seek(SMALL // 2)
+        opened.write(b"x")
+    return stored
+
+
+def _removed(store):
+    stored, _ = _file(store)
+    store.delete(Path(stored.path).name)
+    return stored
+
+
+def _archive(store):
+    return Checkpoint.from_directory(planted(store.root.parent / "own", TREES["nested"])).pack(store, "a")
+
+
+BROKEN = {
+    "a changed byte": _spoiled,
+    "a directory that is gone": _removed,
+    "an archive cut off": lambda store: _archive(store)._replace(data=_archive(store).data[:-30]),
+    "an archive with a changed byte": lambda store: _archive(store)._replace(
+        data=_archive(store).data.replace(b"snow", b"rain")
+    ),
+    "no archive": lambda store: StoredCheckpoint("zip", b"no archive"),
+    "an unknown kind": lambda store: StoredCheckpoint("tar", b"", "", 3),
+    "a kind that is none": lambda store: StoredCheckpoint(None, b""),
+    "no bytes": lambda store: StoredCheckpoint("pickle", None),
+    "words for bytes": lambda store: StoredCheckpoint("zip", "words"),
+    "no path": lambda store: StoredCheckpoint("directory", b"bytes"),
+    "a path that is none": lambda store: StoredCheckpoint("directory", path="a\0b"),
+}
+
+
+@pytest.mark.parametrize("read", READING.values(), ids=READING)
+@pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN)
+def test_a_damaged_checkpoint_is_told_however_it_is_read(tmp_path, store, make, read):
+    """No way of reading hands out damaged content, reporting again spreads none, and nothing is left lying about."""
+    checkpoint = Checkpoint(stored=make(store))
+    before = store.names()
+    repr(checkpoint)
+    with pytest.raises(DamageError):
+        read(checkpoint, store)
+    assert store.names() == before
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_a_directory_is_verified_once_for_each_object(store):
+    """Reading twice reads the disk's bytes once; another object, or another process, looks for itself."""
+    stored, file = _file(store)
+    checkpoint = Checkpoint(stored=stored)
+    assert checkpoint.path == stored.path
+    os.utime(file, (1, 1))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert checkpoint.path == stored.path
+    for other in (Checkpoint(stored=stored), pickle.loads(pickle.dumps(checkpoint))):
+        with pytest.raises(DamageError, match="checksum"):
+            _ = other.path
+
+
+class Moved:
+    """A class that will not be there when it is read."""
+
+
+def test_what_the_users_own_code_lacks_is_no_damage(store, monkeypatch):
+    """Unpickling fails with the user's own exception where their class is gone."""
+    for ballast in (b"", bytes(SMALL)):
+        stored = Checkpoint.from_dict({"model": Moved(), "ballast": ballast}).pack(store, "a")
+        with monkeypatch.context() as patch:
+            patch.delattr(f"{__name__}.Moved")
+            with pytest.raises(AttributeError, match="Moved"):
+                Checkpoint(stored=stored).to_dict()
+
+
+@pytest.mark.parametrize("state", ["reported", "reported twice"])
+def test_what_came_to_a_directory_later_is_no_part_of_it(tmp_path, store, state):
+    """Strange files, links and pipes in a stored directory are neither copied, unpickled, nor reported again."""
+    checkpoint = STATES[state](Checkpoint.from_directory(planted(tmp_path / "own", TREES["large"])), store)
+    path = Path(checkpoint.path)
+    (path / "dict_checkpoint.pkl").write_bytes(b"no pickle")
+    (path / "deep" / "link").symlink_to(planted(tmp_path / "secret", {"key": b"1"}))
+    os.mkfifo(path / "pipe")
+    assert tree_of(checkpoint.to_directory()) == TREES["large"]
+    assert tree_of(Checkpoint(stored=checkpoint.pack(store, "b")).to_directory()) == TREES["large"]
+    with pytest.raises(CheckpointError, match=r"\['deep', 'step.txt'\], not a dict"):
+        checkpoint.to_dict()
+
+
+# ---------------------------------------------------------------------- anybody's archive
+
+
+def archive(*members, compression=zipfile.ZIP_STORED):
+    """An archive as a stranger may make it: of names, permissions and contents."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for name, mode, content in members:
+            info = zipfile.ZipInfo("placeholder")
+            info.filename, info.compress_type, info.external_attr = name, compression, mode << 16
+            made.writestr(info, content)
+    return StoredCheckpoint("zip", buffer.getvalue())
+
+
+STRANGE = {
+    "a name above": lambda outside: archive(("../outside/file", 0o777, b"x")),
+    "a name above, later": lambda outside: archive(("a/../../outside/file", 0o777, b"x")),
+    "a name above for a folder": lambda outside: archive(("../outside/", 0o40777, b"")),
+    "an absolute name": lambda outside: archive((f"{outside}/file", 0o777, b"x")),
+    "an absolute folder": lambda outside: archive((f"{outside}/", 0o40777, b"")),
+    "no name": lambda outside: archive(("", 0o777, b"x")),
+    "the directory itself": lambda outside: archive((".", 0o777, b"x")),
+    "the one above": lambda outside: archive(("..", 0o777, b"x")),
+    "a file that is a folder": lambda outside: archive(("a", 0o777, b"x"), ("a/b", 0o777, b"x")),
+    "folders without end": lambda outside: archive(("a/" * 500 + "a", 0o777, b"x")),
+    "a bomb": lambda outside: archive(("a", 0o777, bytes(10**7)), compression=zipfile.ZIP_DEFLATED),
+    "a tiny one that is compressed": lambda outside: archive(("a", 0o777, b""), compression=zipfile.ZIP_LZMA),
+}
+
+
+@pytest.mark.parametrize("make", STRANGE.values(), ids=STRANGE)
+def test_no_archive_reaches_out_of_its_directory(tmp_path, make):
+    """Archives that we never make are a DamageError; nothing is written, made larger, or given other permissions."""
+    outside = planted(tmp_path / "outside", {"file": b"mine"})
+    (outside / "file").chmod(0o600)
+    outside.chmod(0o700)
+    with pytest.raises(DamageError):
+        Checkpoint(stored=make(outside)).to_directory(tmp_path / "inside")
+    assert (outside / "file").read_bytes() == b"mine"
+    assert ((outside / "file").stat().st_mode & 0o777, outside.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert os.listdir(tmp_path / "inside") == []
+
+
+@pytest.mark.parametrize("kind", ["small", "large"])
+def test_links_in_the_target_are_not_written_through(tmp_path, store, kind):
+    """What lies behind a link in the user's target is not touched: the link gives way."""
+    outside = planted(tmp_path / "outside", {"file": b"mine", "folder/er/weights.bin": b"mine"})
+    target = planted(tmp_path / "target", {"other": b"stays"})
+    (target / "step.txt").symlink_to(outside / "file")
+    (target / "deep").symlink_to(outside / "folder")
+    tree = {"step.txt": b"4", "deep/er/weights.bin": bytes(10 if kind == "small" else SMALL)}
+    stored = Checkpoint.from_directory(planted(tmp_path / "own", tree)).pack(store, "a")
+    Checkpoint(stored=stored).to_directory(target)
+    assert tree_of(target) == {**tree, "other": b"stays"}
+    assert tree_of(outside) == {"file": b"mine", "folder/er/weights.bin": b"mine"}
+
+
+def test_permissions_of_an_archive_are_only_permissions(tmp_path):
+    """Bits that make a program run as somebody else are not set, and links are written as the text that they are."""
+    stored = archive(("run.sh", 0o104755, b"#!/bin/sh"), ("link", 0o120777, b"../outside"))
+    target = Path(Checkpoint(stored=stored).to_directory())
+    assert (target / "run.sh").stat().st_mode & 0o7777 == 0o755
+    assert not (target / "link").is_symlink()
+    assert (target / "link").read_bytes() == b"../outside"
+
+
+@pytest.mark.parametrize("size", [10, SMALL], ids=["small", "large"])
+def test_names_that_are_no_text_are_kept(tmp_path, store, size):
+    """A file whose name is bytes comes back under the same bytes, however large it is."""
+    own = planted(tmp_path / "own", {"\udcff": bytes(size), "a": b"1"})
+    stored = Checkpoint.from_directory(own).pack(store, "a")
+    assert tree_of(Checkpoint(stored=stored).to_directory()) == tree_of(own) == {"\udcff": bytes(size), "a": b"1"}
+
+
+@pytest.mark.parametrize("size", [10, SMALL], ids=["small", "large"])
+@pytest.mark.parametrize("link", [".", "..", "nothing", "link"])
+def test_links_in_circles_are_refused_at_any_size(tmp_path, store, link, size):
+    """Circles and broken links are a CheckpointError, small or large, and leave nothing behind."""
+    own = planted(tmp_path / "own", {"a/model": bytes(size), "b": b"1"})
+    (own / "a" / "link").symlink_to(link)
+    with pytest.raises(CheckpointError, match="leave it out"):
+        Checkpoint.from_directory(own).pack(store, "a")
+    assert store.names() == []
 
 
 # ---------------------------------------------------------------------- in a run

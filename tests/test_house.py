@@ -48,6 +48,7 @@ IMPURE = {
 """Modules that a pure room has no use for."""
 
 ADAPTERS = ("ramet.compat", "ramet.integrations", "ramet.trackers")
+RUNNING = ("ramet.tuner", "ramet.loop", "ramet.resume", "ramet.settings", "ramet.signals")
 DECIDING = ("ramet.strategy", "ramet.core.engine", "ramet.core.population", "ramet.store.ledger", "ramet.record")
 
 MAY = {
@@ -64,13 +65,13 @@ MAY = {
 NEVER = {
     "ramet.core": ("ramet.strategy",),
     "ramet.strategy": ("ramet.core.engine", "ramet.core.messages"),
-    "ramet.executor": (*DECIDING, "ramet.core.scene", "ramet.tuner", "ramet.results", "ramet.view", "ramet.cli"),
-    "ramet.session": (*DECIDING, "ramet.tuner", "ramet.results", "ramet.view", "ramet.cli"),
-    "ramet.results": ("ramet.tuner", "ramet.executor"),
-    "ramet.schedule": ("ramet.tuner", "ramet.executor"),
-    "ramet.record": ("ramet.tuner", "ramet.executor", "ramet.results", "ramet.view"),
-    "ramet.view": ("ramet.tuner", "ramet.executor"),
-    "ramet.callbacks": ("ramet.tuner", "ramet.executor"),
+    "ramet.executor": (*DECIDING, "ramet.core.scene", *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
+    "ramet.session": (*DECIDING, *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
+    "ramet.results": (*RUNNING, "ramet.executor"),
+    "ramet.schedule": (*RUNNING, "ramet.executor"),
+    "ramet.record": (*RUNNING, "ramet.executor", "ramet.results", "ramet.view"),
+    "ramet.view": (*RUNNING, "ramet.executor"),
+    "ramet.callbacks": (*RUNNING, "ramet.executor"),
 }
 """Rooms that may know anything but this."""
 
@@ -105,8 +106,9 @@ AT_HOME: dict[str, tuple[str, ...]] = {
 ADAPTS = {"ramet.view.screen": "rich", "ramet.view.table": "rich"}
 """Files that are about one heavy library, and may import it at their top: they are themselves imported lazily."""
 
-UNPICKLES = ("ramet.checkpoint", "ramet.trainable", "ramet.executor")
-"""Where pickles are read: user code loads its own checkpoint, a worker is sent its function. No reader of runs does."""
+UNPICKLES = ("ramet.checkpoint", "ramet.trainable", "ramet.executor", "ramet.settings")
+"""Where pickles are read: user code loads its own checkpoint, a worker is sent its function, a run is taken up by its
+owner. No reader of runs does."""
 
 BY_HAND = {
     "_or_global": "Domain.sample() at a prompt has no generator, and numpy.random.seed() does what one expects; a run "
@@ -238,8 +240,8 @@ def test_nobody_imports_an_adapter():
     assert wrong == []
 
 
-def test_only_the_tuner_sees_both_sides():
-    """No module but the tuner imports both what decides and what carries out."""
+def test_only_the_loop_and_its_door_see_both_sides():
+    """No module but the loop, and the tuner that sets it up, imports both what decides and what carries out."""
     sees = {
         name
         for name in modules()
@@ -247,7 +249,7 @@ def test_only_the_tuner_sees_both_sides():
         if any(within(found.target, ("ramet.executor",)) for found in ours(name) if not found.typing)
         and any(within(found.target, ("ramet.core.engine", "ramet.record")) for found in ours(name) if not found.typing)
     }
-    assert sees <= {"ramet.tuner"}
+    assert sees <= {"ramet.tuner", "ramet.loop"}
 
 
 def test_a_command_line_verb_imports_the_tuner_only_when_it_runs():
@@ -257,7 +259,7 @@ def test_a_command_line_verb_imports_the_tuner_only_when_it_runs():
         for name in modules()
         if within(name, ("ramet.cli",))
         for found in ours(name)
-        if within(found.target, ("ramet.tuner", "ramet.executor")) and not found.lazy
+        if within(found.target, (*RUNNING, "ramet.executor")) and not found.lazy
     ]
     assert wrong == []
 
@@ -390,7 +392,7 @@ def test_a_worker_loads_no_heavy_library_and_nothing_that_decides():
     loaded = loaded_by("import ramet.executor.child, ramet.executor.worker")
 
     assert loaded & HEAVY == set()
-    assert {name for name in loaded if within(name, (*DECIDING, "ramet.tuner", "ramet.results", "ramet.view"))} == set()
+    assert {name for name in loaded if within(name, (*DECIDING, *RUNNING, "ramet.results", "ramet.view"))} == set()
 
 
 def test_setting_up_a_tuner_loads_no_heavy_library():

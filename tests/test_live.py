@@ -263,7 +263,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "                   1–35   0.003           10",
         "                  36–40  0.0014           10",
         f"  folder     {folder}",
-        "             run.db",
+        "             run.db; 5 checkpoints, 0 B",
     ]
 
 
@@ -530,7 +530,8 @@ def test_summary_shortens_a_long_schedule(tmp_path: Path) -> None:
         trained(population, weak, 10 + 5 * turn, 10.0 + turn)
     lines = text_of(summary(population, tmp_path, 1.0)).splitlines()
     start = next(index for index, line in enumerate(lines) if "schedule" in line)
-    steps = [" ".join(line.split()) for line in lines[start + 1 : -1]]
+    end = next(index for index, line in enumerate(lines) if "folder" in line)
+    steps = [" ".join(line.split()) for line in lines[start + 1 : end]]
     assert len(steps) == 8
     assert steps[:2] == ["1–5 0.002 9", "6–15 1 9"]
     assert steps[4] == "… 4 more steps"
@@ -603,7 +604,7 @@ def test_table_shows_where_members_stand() -> None:
     assert [line.rstrip() for line in lines] == [
         "",
         "/tmp/r   PopulationBasedTraining   seed 7",
-        "1 min 15 s   23 reports (3/s)   1 exploit",
+        "1 min 15 s   23 reports (3/s)   1 exploit   4 checkpoints, 0 B",
         "━" * 40 + "  62 %   iteration 5 of 20",
         "",
         "member  state     iteration  score  rank  parent  cloned at     lr  model/width",

@@ -29,7 +29,7 @@ def play(run, steps, check):
             continue
         last = run.population.current(member).last
         # A worker that waits at the barrier says nothing; only its death can be heard.
-        waits = member in run.engine.ready()
+        waits = member in run.engine.ready
         if what == "fail":
             run.hand(member, error="boom")
         elif waits:
@@ -92,7 +92,7 @@ def test_the_fold_of_the_events_is_the_population(steps, synch):
     """Replaying the log gives the very state that the run is in."""
     run = Pure(6, synch=synch, keep=2, terms=Terms("score", "max", max_failures=2))
     play(run, steps, lambda run: None)
-    assert essence(fold(run.events, keep=2)) == essence(run.population)
+    assert essence(fold(run.events)) == essence(run.population)
 
 
 @settings(max_examples=100, deadline=None)

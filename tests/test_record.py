@@ -15,12 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ramet
-from ramet.core.events import KINDS, Began, Decided, Ended, Failed, Finished, Kept, Noted, Opened, Reported
+from ramet.core.events import (
+    KINDS,
+    Began,
+    Decided,
+    Ended,
+    Failed,
+    Finished,
+    Kept,
+    Lost,
+    Noted,
+    Opened,
+    Reported,
+    Resumed,
+)
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Population
 from ramet.errors import CheckpointError, RunError
 from ramet.record import OBJECTS, Aside, Record, Shown
-from ramet.store.ledger import NAME
+from ramet.store.ledger import NAME, EventRow, Transaction
 
 SMALL = StoredCheckpoint("pickle", b"x", size=1)
 
@@ -37,7 +50,7 @@ def rewritten(folder, events, aside=None):
     """Write ``events`` in a new run and return what another reader finds there."""
     record = Record.create(folder, {})
     stored = {(event.segment, event.iteration): SMALL for event in events if isinstance(event, Kept)}
-    record.commit(events, stored, population())
+    record.commit(events, stored)
     record.close()
     reader = Record.open(folder, aside)
     found = list(reader.events())
@@ -53,6 +66,7 @@ WORDS = st.one_of(st.text(), st.text(st.characters(categories=["Cs", "Lu", "So"]
 )
 NUMBERS = st.one_of(st.floats(), st.integers(), st.integers(-(10**400), 10**400))
 COUNTS = st.integers(0, 2**62)
+FEW = st.integers(0, 1)  # as many members as the entries may open
 NAMES = st.text(string.ascii_letters + "/é ☃", min_size=1)
 PLAIN = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, WORDS),
@@ -83,7 +97,7 @@ def reports(draw):
 
 
 EVENTS = {
-    "Began": st.builds(Began, COUNTS, COUNTS, DICTS),
+    "Began": st.builds(Began, COUNTS, FEW, DICTS),
     "Opened": st.builds(
         Opened,
         COUNTS,
@@ -95,11 +109,24 @@ EVENTS = {
     ),
     "Reported": reports(),
     "Kept": st.builds(
-        Kept, COUNTS, COUNTS, st.floats(), st.floats(), st.floats(), st.floats(), st.lists(PLAIN, max_size=3).map(tuple)
+        Kept,
+        COUNTS,
+        COUNTS,
+        st.floats(),
+        st.floats(),
+        st.floats(),
+        st.floats(),
+        st.lists(PLAIN, max_size=3).map(tuple),
+        COUNTS,
+        st.booleans(),
     ),
     "Decided": st.builds(Decided, COUNTS, COUNTS, COUNTS, WORDS, WORDS),
     "Failed": st.builds(Failed, COUNTS, WORDS, st.just(True)),
     "Finished": st.builds(Finished, COUNTS, WORDS),
+    "Lost": st.builds(Lost, COUNTS, COUNTS, WORDS),
+    "Resumed": st.builds(
+        Resumed, FEW, st.lists(COUNTS, max_size=3).map(tuple), DICTS, st.booleans(), st.floats(0, 1e12)
+    ),
     "Noted": st.builds(Noted, WORDS, WORDS),
     "Ended": st.builds(Ended, WORDS),
 }
@@ -144,7 +171,7 @@ def test_a_failure_that_is_retried_takes_back_the_rows_past_the_checkpoint(tmp_p
     ]
     for event in events:
         told.apply(event)
-    record.commit(events, {(0, 2): SMALL}, told)
+    record.commit(events, {(0, 2): SMALL}, told.rewound())
     assert [type(event).__name__ for event in record.events()] == ["Reported", "Kept", "Failed"]
     record.close()
 
@@ -180,7 +207,7 @@ def test_an_object_is_shown_to_readers_and_is_itself_to_those_who_have_it(tmp_pa
     """A reader sees what an object looked like, wherever it stands; whoever has the objects gets that very one."""
     hparams = {"plain": (1, 2), "object": value, "deep": {"list": [value, (value,)]}}
     record = Record.create(tmp_path, {})
-    record.commit([Opened(0, 0, None, 0, hparams)], {}, population())
+    record.commit([Opened(0, 0, None, 0, hparams)], {})
     (mine,) = record.events()
     assert mine.hparams["object"] is mine.hparams["deep"]["list"][0] is mine.hparams["deep"]["list"][1][0] is value
     record.close()
@@ -198,7 +225,7 @@ def test_equal_objects_are_kept_apart_and_one_object_is_kept_once(tmp_path):
     """Objects are told apart by identity: what was one stays one, what was two stays two."""
     one, other = [Thing("a"), Thing("a")]
     record = Record.create(tmp_path, {})
-    record.commit([Opened(0, 0, None, 0, {"a": one, "b": other, "c": one})], {}, population())
+    record.commit([Opened(0, 0, None, 0, {"a": one, "b": other, "c": one})], {})
     (event,) = record.events()
     assert (event.hparams["a"], event.hparams["b"], event.hparams["c"]) == (one, other, one)
     assert event.hparams["a"] is not event.hparams["b"]
@@ -209,7 +236,7 @@ def test_an_object_that_does_not_pickle_is_left_out_of_the_file(tmp_path):
     """The others are kept beside the ledger, in their places; the run goes on."""
     record = Record.create(tmp_path, {})
     unpicklable = (number for number in range(3))
-    record.commit([Opened(0, 0, None, 0, {"a": unpicklable, "b": b"kept"})], {}, population())
+    record.commit([Opened(0, 0, None, 0, {"a": unpicklable, "b": b"kept"})], {})
     record.close()
     pickles = pickle.loads((tmp_path / OBJECTS).read_bytes())
     assert pickles[0] is None
@@ -314,7 +341,7 @@ def test_checkpoints_are_found_by_their_names(tmp_path):
     record = Record.create(tmp_path, {})
     directory = large(record, "a")
     kept = [Kept(0, 1, 1.0, 1.0, 1.0, 1.0), Kept(0, 2, 2.0, 1.0, 1.0, 1.0)]
-    record.commit(kept, {(0, 1): SMALL, (0, 2): directory}, population())
+    record.commit(kept, {(0, 1): SMALL, (0, 2): directory})
     assert record.checkpoint((0, 1)) == SMALL
     assert record.checkpoint((0, 2)) == directory
     with pytest.raises(CheckpointError, match="was not kept"):
@@ -326,7 +353,7 @@ def test_a_run_can_be_moved(tmp_path):
     """A run names its large checkpoints within its folder, so a moved or copied one is whole."""
     (tmp_path / "here").mkdir()
     record = Record.create(tmp_path / "here", {})
-    record.commit([Kept(0, 1, 1.0, 1.0, 1.0, 1.0)], {(0, 1): large(record, "a")}, population())
+    record.commit([Kept(0, 1, 1.0, 1.0, 1.0, 1.0)], {(0, 1): large(record, "a")})
     record.close()
     os.rename(tmp_path / "here", tmp_path / "there")
     reader = Record.open(tmp_path / "there")
@@ -340,8 +367,8 @@ def test_garbage_is_forgotten_and_then_deleted(tmp_path):
     record = Record.create(tmp_path, {})
     first, second = large(record, "a"), large(record, "b")
     kept = [Kept(0, 1, 1.0, 1.0, 1.0, 1.0), Kept(0, 2, 2.0, 1.0, 1.0, 1.0)]
-    record.commit(kept, {(0, 1): first, (0, 2): second}, population())
-    record.commit([Noted("a", "b")], {}, population(), garbage=[(0, 1), (7, 7)])
+    record.commit(kept, {(0, 1): first, (0, 2): second})
+    record.commit([Noted("a", "b")], {}, garbage=[(0, 1), (7, 7)])
     assert not Path(first.path).exists()
     assert Path(second.path).exists()
     with pytest.raises(CheckpointError):
@@ -353,10 +380,10 @@ def test_no_directory_is_deleted_before_the_commit_that_forgets_it(tmp_path):
     """If the commit fails, every checkpoint that the ledger still names is there."""
     record = Record.create(tmp_path, {})
     directory = large(record, "a")
-    record.commit([Kept(0, 1, 1.0, 1.0, 1.0, 1.0)], {(0, 1): directory}, population())
+    record.commit([Kept(0, 1, 1.0, 1.0, 1.0, 1.0)], {(0, 1): directory})
     impossible = Finished(2**80, "beyond what SQLite counts to")
     with pytest.raises(RunError, match="cannot write"):
-        record.commit([impossible], {}, population(), garbage=[(0, 1)])
+        record.commit([impossible], {}, garbage=[(0, 1)])
     assert Path(record.checkpoint((0, 1)).path, "model.bin").exists()
     record.close()
 
@@ -381,7 +408,7 @@ def test_no_directory_is_deleted_before_the_commit_that_forgets_it(tmp_path):
 def test_an_entry_that_is_no_event_is_a_run_error(tmp_path, kind, data):
     """Unknown kinds and wrong fields are told with the file and the entry."""
     record = Record.create(tmp_path, {})
-    record.ledger._db.execute("INSERT INTO events VALUES (1, ?, 0, ?)", (kind, data))
+    record.ledger.commit(Transaction([EventRow(kind, 0, data)]))
     with pytest.raises(RunError) as caught:
         list(record.events())
     assert NAME in str(caught.value)

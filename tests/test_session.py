@@ -61,6 +61,15 @@ def test_alone_a_bad_report_is_refused_as_in_a_run(alone, capsys, metrics, check
     assert ramet.get_context().iteration == 0
 
 
+def test_alone_a_pin_is_taken_and_needs_a_checkpoint(alone, capsys):
+    """Outside of a run a checkpoint may be pinned as in one, and what is not there may not."""
+    ramet.report({"a": 1}, checkpoint=ramet.Checkpoint.from_dict({}), pin=True)
+    assert capsys.readouterr().out == "iteration 1: a=1 (with a checkpoint)\n"
+    with pytest.raises(ReportError, match=r"pin=True.* has no checkpoint to keep"):
+        ramet.report({"a": 1}, pin=True)
+    assert ramet.get_context().iteration == 1
+
+
 def test_alone_everything_has_its_sensible_answer(alone, capsys):
     """Nothing to continue from, nothing to wait for, no member; iterations count, and draws repeat."""
     context = ramet.get_context()
@@ -352,6 +361,18 @@ TAKEN = {
     "a list": ([1, (2.5, "a")], [1, [2.5, "a"]]),
     "infinity": (math.inf, math.inf),
 }
+
+
+def test_a_pin_without_a_checkpoint_is_no_report(tmp_path):
+    """In a run a pin of nothing is refused like any bad report, before it counts; nobody is tried again for it."""
+
+    def pinning(config):
+        ramet.report({"score": 1.0}, checkpoint=ramet.Checkpoint.from_dict({}), pin=True)
+        ramet.report({"score": 2.0}, pin=True)
+
+    (result,) = run(tmp_path, pinning, members=1)
+    assert "pass checkpoint= with it" in str(result.error)
+    assert (result.iteration, result.state) == (1, "failed")
 
 
 def test_every_kind_of_value_comes_back_as_pythons_own(tmp_path):

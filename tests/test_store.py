@@ -1,417 +1,17 @@
-"""The durable side: a ledger whose transactions are whole or absent, and checkpoints that are moved, not rewritten."""
+"""The durable side, large checkpoints: directories that are moved, not rewritten, and are whole or absent."""
 
 import json
 import os
-import pickle
 import shutil
-import sqlite3
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import ramet
-from ramet.errors import CheckpointError, RunError
-from ramet.record import Record
-from ramet.store.checkpoints import MANIFEST, CheckpointStore
-from ramet.store.ledger import FORMAT, NAME, CheckpointRow, EventRow, Ledger, ReportRow, Transaction
-
-
-def event(number, segment=None):
-    """An event that is told from others by its number."""
-    return EventRow("Noted", segment, json.dumps({"number": number}))
-
-
-def report(segment, first, last, value=0.0):
-    """Rows ``first`` to ``last`` of a segment."""
-    rows = json.dumps({"columns": ["score"], "rows": [[value]] * (last - first + 1)})
-    return ReportRow(segment, first, last, rows, json.dumps([0.0] * (last - first + 1)), 1.5)
-
-
-def small(segment, iteration, data=b"x"):
-    """A small checkpoint."""
-    return CheckpointRow(segment, iteration, "pickle", len(data), data, None)
-
-
-def whole(ledger):
-    """All that a ledger holds."""
-    return (
-        list(ledger.happened()),
-        list(ledger.reports()),
-        [ledger.checkpoint(row.segment, row.iteration) for row in ledger.checkpoints()],
-    )
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    """A new ledger."""
-    made = Ledger.create(tmp_path, {"ramet": "test"})
-    yield made
-    made.close()
-
-
-# ---------------------------------------------------------------------- the ledger: transactions
-
-
-GOOD = Transaction([event(1), report(0, 1, 3), event(2)], [small(0, 3)])
-
-
-def _interrupted():
-    yield (0, 3)
-    raise KeyboardInterrupt
-
-
-BAD = {
-    "an event without data": lambda: Transaction([event(3), EventRow("Noted", None, None)], [small(0, 4)]),
-    "an event without a kind": lambda: Transaction([EventRow(None, 0, "{}"), report(0, 4, 4)]),
-    "a report without rows": lambda: Transaction([event(3), report(0, 4, 5), report(0, 6, 6)._replace(rows=None)]),
-    "a checkpoint without a kind": lambda: Transaction([event(3)], [small(0, 4), small(0, 5)._replace(kind=None)]),
-    "a number beyond SQLite's": lambda: Transaction([event(3), event(4, segment=2**70)]),
-    "a value that is no value": lambda: Transaction([event(3), EventRow("Noted", None, object())]),
-    "text that is no text": lambda: Transaction([event(3), EventRow("Noted", None, "\ud800")]),
-    "a row of another length": lambda: Transaction([event(3)], [], [(0, 1)], [(0, 3, 9)]),
-    "a rewinding of another length": lambda: Transaction([event(3)], [], [(0,)]),
-}
-
-
-@pytest.mark.parametrize("make", BAD.values(), ids=BAD)
-def test_a_transaction_that_fails_leaves_nothing(ledger, make):
-    """If any row of a transaction cannot be written, none of it is there, and the next one can be."""
-    ledger.commit(GOOD)
-    before = whole(ledger)
-
-    with pytest.raises(RunError, match="cannot write to the run's ledger"):
-        ledger.commit(make())
-
-    assert whole(ledger) == before
-    ledger.commit(Transaction([event(5)]))
-    assert list(ledger.happened()) == [*GOOD.happened, event(5)]
-
-
-def test_an_interrupt_in_a_transaction_leaves_nothing(ledger):
-    """Ctrl-C in the middle of a commit is a KeyboardInterrupt, leaves nothing of it, and the next commit works."""
-    ledger.commit(GOOD)
-    before = whole(ledger)
-
-    with pytest.raises(KeyboardInterrupt):
-        ledger.commit(Transaction([event(3)], [small(0, 4)], [], _interrupted()))
-
-    assert whole(ledger) == before
-    ledger.commit(Transaction([event(4)]))
-    assert len(list(ledger.happened())) == 4
-
-
-HAPPENED = st.lists(st.lists(st.one_of(st.just("event"), st.just("report")), max_size=5), max_size=8)
-
-
-@settings(max_examples=40, deadline=None)
-@given(HAPPENED)
-def test_what_happened_is_read_in_the_order_in_which_it_was_written(tmp_path_factory, kinds):
-    """Events and reports of all transactions come back as one sequence in their order, from another connection too."""
-    folder = tmp_path_factory.mktemp("ledger")
-    written = []
-    ledger = Ledger.create(folder, {})
-    for transaction in kinds:
-        rows = []
-        for kind in transaction:
-            number = len(written) + len(rows)
-            rows.append(event(number) if kind == "event" else report(0, number, number, value=number))
-        ledger.commit(Transaction(rows))
-        written += rows
-    assert list(ledger.happened()) == written
-    ledger.close()
-    reader = Ledger.open(folder)
-    assert list(reader.happened()) == written
-    assert [row for row in written if isinstance(row, ReportRow)] == list(reader.reports())
-    reader.close()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=12),
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=3),
-)
-def test_rewinding_drops_later_rows_of_those_segments_alone(tmp_path_factory, lengths, rewound):
-    """Rewinding drops exactly the blocks that reach past its iteration, those of the same transaction too."""
-    folder = tmp_path_factory.mktemp("ledger")
-    ledger = Ledger.create(folder, {})
-    last = {0: 0, 1: 0, 2: 0}
-    blocks = []
-    for segment, length in lengths:
-        blocks.append(report(segment, last[segment] + 1, last[segment] + length))
-        last[segment] += length
-    half = len(blocks) // 2
-    ledger.commit(Transaction([event(0), *blocks[:half]]))
-    ledger.commit(Transaction([*blocks[half:], event(1)], [], rewound))
-
-    expected = [b for b in blocks if all(b.segment != segment or b.last <= end for segment, end in rewound)]
-    happened = list(ledger.happened())
-    assert [row for row in happened if isinstance(row, ReportRow)] == expected
-    assert [row for row in happened if isinstance(row, EventRow)] == [event(0), event(1)]
-    for segment in (0, 1, 2):
-        assert list(ledger.reports([segment])) == [b for b in expected if b.segment == segment]
-    ledger.close()
-
-
-def test_a_checkpoint_that_is_made_again_replaces_the_first(ledger):
-    """One name, one checkpoint: the one that was committed last."""
-    ledger.commit(Transaction([], [small(0, 3, b"first")]))
-    ledger.commit(Transaction([], [small(0, 3, b"second")]))
-    assert ledger.checkpoint(0, 3) == small(0, 3, b"second")
-    assert [row.size for row in ledger.checkpoints()] == [6]
-
-
-def test_a_deleted_checkpoint_is_gone_and_no_other(ledger):
-    """Deleting names one checkpoint; deleting what is not there does nothing."""
-    ledger.commit(Transaction([], [small(0, 3), small(0, 4), small(1, 3)]))
-    ledger.commit(Transaction([], [], [], [(0, 3), (7, 7)]))
-    assert ledger.checkpoint(0, 3) is None
-    assert [(row.segment, row.iteration) for row in ledger.checkpoints()] == [(0, 4), (1, 3)]
-
-
-def test_a_checkpoint_is_there_before_it_is_deleted_in_the_same_transaction(ledger):
-    """A transaction that brings and deletes a checkpoint leaves none."""
-    ledger.commit(Transaction([], [small(0, 3)], [], [(0, 3)]))
-    assert ledger.checkpoint(0, 3) is None
-
-
-def test_listing_checkpoints_reads_no_bytes_of_them(ledger):
-    """The list of checkpoints says how large they are without their content."""
-    ledger.commit(Transaction([], [small(0, 3, bytes(1000))]))
-    assert list(ledger.checkpoints()) == [CheckpointRow(0, 3, "pickle", 1000, None, None)]
-
-
-# ---------------------------------------------------------------------- the ledger: readers
-
-
-def test_a_reader_sees_whole_transactions_and_never_blocks_the_writer(tmp_path):
-    """A second connection sees each commit as soon as it is done, half-read queries keep what they began with."""
-    writer = Ledger.create(tmp_path, {})
-    reader = Ledger.open(tmp_path)
-    written = []
-    for number in range(20):
-        rows = [event(3 * number), report(0, number + 1, number + 1), event(3 * number + 2)]
-        begun = reader.happened()
-        seen = [next(begun)] if written else []
-        writer.commit(Transaction(rows, [small(0, number + 1)]))
-        assert seen + list(begun) in (written, written + rows)
-        written += rows
-        assert list(reader.happened()) == written
-        assert len(list(reader.checkpoints())) == number + 1
-    reader.close()
-    writer.close()
-
-
-def test_nothing_of_an_open_transaction_is_seen(tmp_path):
-    """While a transaction is being written, a reader sees what was there before it."""
-    writer, seen = Ledger.create(tmp_path, {}), []
-    writer.commit(GOOD)
-    reader = Ledger.open(tmp_path)
-
-    def looking():
-        seen.append(whole(reader))
-        yield (0, 3)
-
-    writer.commit(Transaction([event(3)], [small(0, 4)], [], looking()))
-    assert seen == [([*GOOD.happened], [GOOD.happened[1]], [small(0, 3)])]
-    assert len(whole(reader)[0]) == 4
-    reader.close()
-    writer.close()
-
-
-def test_a_reader_cannot_write(tmp_path, ledger):
-    """An opened ledger is for reading: writing to it is a RunError."""
-    reader = Ledger.open(tmp_path)
-    with pytest.raises(RunError, match="cannot write"):
-        reader.commit(Transaction([event(1)]))
-    reader.close()
-
-
-def test_a_ledger_is_never_written_over(tmp_path, ledger):
-    """Creating a second ledger in a folder, or one in no folder, is a RunError."""
-    with pytest.raises(RunError, match="exists already"):
-        Ledger.create(tmp_path, {})
-    with pytest.raises(RunError, match="choose another storage_path="):
-        Ledger.create(tmp_path / "nowhere", {})
-
-
-def test_facts_about_the_file(tmp_path, ledger):
-    """The facts that were given are kept, with the format."""
-    assert ledger.meta() == {"format": str(FORMAT), "ramet": "test"}
-
-
-@pytest.mark.parametrize(("power_safe", "level"), [(True, 2), (False, 1)])
-def test_durability_is_how_sqlite_syncs(tmp_path, power_safe, level):
-    """Against power cuts every commit is synced; either way the journal is a write-ahead log."""
-    ledger = Ledger.create(tmp_path, {}, power_safe=power_safe)
-    assert ledger._db.execute("PRAGMA synchronous").fetchone() == (level,)
-    assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    ledger.close()
-
-
-# ---------------------------------------------------------------------- the ledger: what is no run
-
-
-def _database(path, *statements):
-    with sqlite3.connect(path) as database:
-        for statement in statements:
-            database.execute(statement)
-    database.close()
-
-
-_META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-
-
-def _with_format(folder, told):
-    Ledger.create(folder, {}).close()
-    _database(folder / NAME, f"UPDATE meta SET value = '{told}' WHERE key = 'format'")
-
-
-def _said(folder, kind, data):
-    ledger = Ledger.create(folder, {})
-    ledger.commit(Transaction([EventRow(kind, 0, data)]))
-    ledger.close()
-
-
-BEGAN = json.dumps({"seed": 0, "members": 1, "facts": {}})
-KEPT = {"segment": 0, "iteration": 1, "time": 1.0, "score": 1.0, "rank": 1.0, "elapsed": 1.0, "stopping": []}
-
-NO_RUNS = {
-    "no folder": lambda folder: shutil.rmtree(folder),
-    "an empty folder": lambda folder: None,
-    "a file": lambda folder: (shutil.rmtree(folder), folder.write_text("run")),
-    "a folder for a ledger": lambda folder: (folder / NAME).mkdir(),
-    "an empty file": lambda folder: (folder / NAME).touch(),
-    "a text": lambda folder: (folder / NAME).write_text("this is no database, but it is long enough to look like one"),
-    "an empty database": lambda folder: _database(folder / NAME, "CREATE TABLE other (a)"),
-    "no format": lambda folder: _database(folder / NAME, _META),
-    "meta alone": lambda folder: _database(folder / NAME, _META, f"INSERT INTO meta VALUES ('format', '{FORMAT}')"),
-    "other columns": lambda folder: _database(
-        folder / NAME, _META, f"INSERT INTO meta VALUES ('format', '{FORMAT}')", "CREATE TABLE events (a)",
-        "CREATE TABLE reports (a)",
-    ),
-    "a newer format": lambda folder: _with_format(folder, FORMAT + 1),
-    "a format that is no number": lambda folder: _with_format(folder, "new"),
-    "a format that only looks like a number": lambda folder: _with_format(folder, "²"),
-    "an unknown kind of event": lambda folder: _said(folder, "Exploded", "{}"),
-    "an event that is no JSON": lambda folder: _said(folder, "Began", "{"),
-    "an event that is a list": lambda folder: _said(folder, "Began", "[]"),
-    "an event with a field too few": lambda folder: _said(folder, "Began", '{"seed": 0}'),
-    "an event with a field too many": lambda folder: _said(folder, "Ended", '{"reason": "", "when": 0}'),
-    "an event about no member": lambda folder: _said(folder, "Opened", json.dumps(
-        {"segment": 0, "member": 0, "parent": None, "iteration": 0, "hparams": {}, "info": {}})),
-    "an event about no segment": lambda folder: _said(folder, "Kept", json.dumps(KEPT)),
-    "an event with words for numbers": lambda folder: _said(
-        folder, "Began", '{"seed": 0, "members": "4", "facts": {}}'
-    ),
-    "members that never opened": lambda folder: _said(folder, "Began", BEGAN),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("make", NO_RUNS.values(), ids=NO_RUNS)
-def test_what_is_no_run_is_a_run_error(tmp_path, make):
-    """Opening what is no run, is damaged, or is newer raises RunError that names the path, and creates nothing."""
-    folder = tmp_path / "some folder"
-    folder.mkdir()
-    make(folder)
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RunError) as caught:
-        ramet.ResultGrid(folder)
-    assert "some folder" in str(caught.value)
-    assert [path for path in sorted(tmp_path.rglob("*")) if path.suffix not in (".db-wal", ".db-shm")] == before
-
-
-def test_a_newer_format_is_told_with_the_way_out(tmp_path):
-    """A ledger of a newer version names both formats and says to update."""
-    _with_format(tmp_path, FORMAT + 41)
-    with pytest.raises(RunError, match=rf"format {FORMAT + 41}.* up to {FORMAT}: update Ramet"):
-        Record.open(tmp_path)
-
-
-def counting(config):
-    """Count, with a checkpoint each time."""
-    for step in range(1, 9):
-        ramet.report(
-            {"score": step * config["lr"], "words": "é" * step}, checkpoint=ramet.Checkpoint.from_dict({"s": step})
-        )
-
-
-def trained(folder, **run):
-    """A small run with exploits."""
-    scheduler = ramet.PopulationBasedTraining(
-        time_attr="training_iteration",
-        perturbation_interval=2,
-        hyperparam_mutations={"lr": ramet.uniform(0.1, 1)},
-        synch=True,
-    )
-    return ramet.Tuner(
-        counting,
-        tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=4, seed=1),
-        run_config=ramet.RunConfig(
-            **{"storage_path": folder, "verbose": 0, "executor": "inline", "name": "run", **run}
-        ),
-    ).fit()
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    """The ledger of a run, whole in one file."""
-    results = trained(tmp_path_factory.mktemp("example"))
-    database = sqlite3.connect(Path(results.experiment_path, NAME))
-    database.execute("PRAGMA journal_mode=DELETE")
-    database.close()
-    return Path(results.experiment_path, NAME)
-
-
-def read_all(folder):
-    """Everything that a reader can ask of a run."""
-    results = ramet.ResultGrid(folder)
-    for result in results:
-        repr((result, result.metrics, result.config, result.error, result.schedule, result.state))
-        len(result.metrics_dataframe)
-        len(result.lineage_dataframe)
-        for checkpoint, _ in result.best_checkpoints:
-            repr(checkpoint)
-        repr(result.checkpoint)
-    for scope in ("last", "all"):
-        results.get_best_result(scope=scope)
-    results.get_dataframe()
-
-
-@settings(max_examples=75, deadline=None)
-@given(
-    st.one_of(st.none(), st.floats(0, 1)),
-    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=50)), max_size=3),
-)
-def test_a_damaged_ledger_is_never_another_exception(tmp_path_factory, example, cut, changes):
-    """Whatever bytes of a ledger are changed or cut off, reading gives other numbers or a RametError, nothing else."""
-    folder = tmp_path_factory.mktemp("damaged")
-    damaged = bytearray(example.read_bytes())
-    for where, data in changes:
-        at = int(where * len(damaged))
-        damaged[at : at + len(data)] = data
-    if cut is not None:
-        del damaged[int(cut * len(damaged)) :]
-    (folder / NAME).write_bytes(damaged)
-    try:
-        read_all(folder)
-    except ramet.RametError:
-        pass
-    finally:
-        shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("name", ["50%41 #1?", "a&mode=rwc", "ü ☃", "file:x", "'quoted' \"twice\"", "back\\slash", "%"])
-def test_a_run_may_have_any_name(tmp_path, name):
-    """Characters that mean something in a URI, in SQL or in a shell are only characters in the name of a run."""
-    results = trained(tmp_path, name=name)
-    assert os.listdir(tmp_path) == [name]
-    assert len(ramet.ResultGrid(tmp_path / name)) == 4
-    assert results.get_best_result().metrics["score"] > 0
-
-
-# ---------------------------------------------------------------------- the checkpoint store
+from ramet.errors import CheckpointError, DamageError
+from ramet.store.checkpoints import DEEPEST, MANIFEST, CheckpointStore
 
 
 @pytest.fixture
@@ -450,7 +50,8 @@ def test_a_directory_of_the_stores_own_is_taken_over_as_it_is(store):
     assert final.startswith("000001-00000005-")
     assert size == 5002
     told = json.loads((path / MANIFEST).read_text())
-    assert told == {"format": 1, "files": {"model.bin": 5000, "deep/er/step.txt": 2}}
+    sums = {"model.bin": [5000, zlib.crc32(bytes(5000))], "deep/er/step.txt": [2, zlib.crc32(b"12")]}
+    assert told == {"format": 2, "files": sums}
 
 
 def test_a_directory_of_the_users_is_copied(tmp_path, store):
@@ -553,23 +154,427 @@ def test_sweeping_keeps_what_is_live_and_nothing_else(store):
     assert store.sweep({live}) == []
 
 
-class _Bomb:
-    """Its pickle writes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
+# ---------------------------------------------------------------------- verifying
 
 
-def test_the_ledger_hands_bytes_out_as_bytes(tmp_path, ledger):
-    """Checkpoints that are pickles are not loaded by reading the ledger."""
-    bomb = pickle.dumps(_Bomb(tmp_path / "exploded"))
-    ledger.commit(Transaction([], [small(0, 1, bomb)]))
-    reader = Ledger.open(tmp_path)
-    assert reader.checkpoint(0, 1).data == bomb
-    assert not (tmp_path / "exploded").exists()
-    pickle.loads(bomb)
-    assert (tmp_path / "exploded").exists(), "it was a bomb"
-    reader.close()
+def committed(store, name="a"):
+    """Commit some files; return the final name and the path."""
+    final, _ = store.commit(filled(store.scratch()), name)
+    return final, store.path(final)
+
+
+def listing(path, **files):
+    """Write a manifest of ``files`` over that of ``path``."""
+    (path / MANIFEST).write_text(json.dumps({"format": 2, "files": files}))
+
+
+def _replaced(path, make):
+    path.unlink()
+    make(path)
+
+
+def _led_elsewhere(path):
+    shutil.move(path / "deep", path.parent.parent / "deep")
+    (path / "deep").symlink_to(path.parent.parent / "deep")
+
+
+MANIFESTS = {
+    "empty": "",
+    "no text": b"\xff\xfe\xfd",
+    "no JSON": "{",
+    "a list": "[]",
+    "a number": "3",
+    "no format": '{"files": {}}',
+    "a truth for a format": '{"format": true, "files": {}}',
+    "a word for a format": '{"format": "2", "files": {}}',
+    "no files": '{"format": 2}',
+    "a list of files": '{"format": 2, "files": ["model.bin"]}',
+    "a file twice": '{"format": 2, "files": {"model.bin": [1, 1], "model.bin": [5000, 3638890152]}}',
+    "so deep that no parser gets there": "[" * 100_000,
+    "a number of too many digits": '{"format": 2, "files": {"a": [' + "9" * 10_000 + ", 0]}}",
+    "longer than any": b" " * (32 * 2**20 + 1),
+    **{
+        f"the name {name!r}": json.dumps({"format": 2, "files": {name: [2, zlib.crc32(b"12")]}})
+        for name in [
+            "", ".", "..", "../outside", "deep/../../../outside", "{outside}", "/", "deep//er/step.txt", "deep/./er",
+            "a\0b", "\ud800", MANIFEST, "deep/er", "deep/er/step.txt/", "n" * 300, "n/" * 5000 + "n",
+        ]
+    },
+    **{
+        f"the entry {entry!r}": json.dumps({"format": 2, "files": {"deep/er/step.txt": entry}})
+        for entry in [
+            2, None, "2", [], [2], [2, 3, 4], ["2", 3], [2, None], [2.0, 3], [True, 3], [-1, 0], {"2": 3},
+            [float("nan"), 0], [2**80, 0],
+        ]
+    },
+}  # fmt: skip
+DAMAGES = {
+    "it is gone": lambda path: shutil.rmtree(path),
+    "it is a file": lambda path: (shutil.rmtree(path), path.write_text("")),
+    "a file is gone": lambda path: (path / "model.bin").unlink(),
+    "a folder is gone": lambda path: shutil.rmtree(path / "deep"),
+    "a file is longer": lambda path: (path / "model.bin").write_bytes(bytes(5001)),
+    "a file is shorter": lambda path: (path / "model.bin").write_bytes(bytes(4999)),
+    "a file is another": lambda path: (path / "deep" / "er" / "step.txt").write_text("13"),
+    "a file is a folder": lambda path: _replaced(path / "model.bin", Path.mkdir),
+    "a file is a pipe": lambda path: _replaced(path / "model.bin", os.mkfifo),
+    "a file is a link to the same": lambda path: _replaced(
+        path / "model.bin", lambda file: file.symlink_to(filled(path.parent.parent / "same") / "model.bin")
+    ),
+    "a file is a broken link": lambda path: _replaced(path / "model.bin", lambda file: file.symlink_to("nothing")),
+    "a file is a link to itself": lambda path: _replaced(path / "model.bin", lambda file: file.symlink_to(file)),
+    "a folder is a link to the same": _led_elsewhere,
+    "a folder is a file": lambda path: (shutil.rmtree(path / "deep"), (path / "deep").write_text("")),
+    "the manifest is gone": lambda path: (path / MANIFEST).unlink(),
+    "the manifest is a folder": lambda path: _replaced(path / MANIFEST, Path.mkdir),
+    "the manifest is a pipe": lambda path: _replaced(path / MANIFEST, os.mkfifo),
+    "the manifest is a link": lambda path: _replaced(
+        path / MANIFEST, lambda file: file.symlink_to(shutil.copy(path / "model.bin", path.parent.parent))
+    ),
+    **{
+        f"the manifest has {kind}": lambda path, text=text: (path / MANIFEST).write_bytes(
+            text if isinstance(text, bytes) else text.replace("{outside}", str(path.parent.parent / "outside")).encode()
+        )
+        for kind, text in MANIFESTS.items()
+    },
+}
+
+
+@pytest.mark.parametrize("spoil", DAMAGES.values(), ids=DAMAGES)
+def test_damage_is_found_and_told(store, spoil):
+    """Whatever is done to a committed directory, verifying it is a DamageError that names it, and nothing else."""
+    final, path = committed(store)
+    (store.root.parent / "outside").write_text("12")
+    store.verify(final)
+    spoil(path)
+    with pytest.raises(DamageError, match=final):
+        store.verify(final)
+    assert store.bytes_of(final) >= 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("a file is gone", "'model.bin' is missing"),
+        ("a file is longer", "'model.bin' has 5001 bytes, and was committed with 5000"),
+        ("a file is another", "'deep/er/step.txt' is not what was committed"),
+        ("a file is a pipe", "'model.bin' is no regular file"),
+        ("a folder is a link to the same", "'deep', where it has a folder, is none"),
+        ("the manifest is gone", f"'{MANIFEST}' is missing"),
+    ],
+)
+def test_damage_is_told_in_words(store, spoil, words):
+    """The message names the file, what is wrong with it, and what can be done."""
+    final, path = committed(store)
+    DAMAGES[spoil](path)
+    with pytest.raises(DamageError) as caught:
+        store.verify(final)
+    assert words in str(caught.value)
+    assert "use an earlier one" in str(caught.value)
+
+
+def test_what_the_manifest_does_not_list_does_no_harm(tmp_path, store):
+    """Files, links and pipes that came later are no part of a checkpoint, and never waited for."""
+    final, path = committed(store)
+    (path / "later.txt").write_text("later")
+    (path / "deep" / "link").symlink_to(tmp_path / "nothing")
+    os.mkfifo(path / "pipe")
+    store.verify(final)
+    assert store.bytes_of(final) == 5002
+
+
+def test_the_first_format_is_read_by_its_sizes(store):
+    """A manifest without checksums is good for what it says: sizes."""
+    final, path = committed(store)
+    (path / MANIFEST).write_text('{"format": 1, "files": {"model.bin": 5000, "deep/er/step.txt": 2}}')
+    (path / "deep" / "er" / "step.txt").write_text("13")
+    store.verify(final)
+    assert store.bytes_of(final) == 5002
+    (path / "deep" / "er" / "step.txt").write_text("123")
+    with pytest.raises(DamageError, match="has 3 bytes"):
+        store.verify(final)
+
+
+@pytest.mark.parametrize("form", [0, 3, -1, 10**30, None, [2], "newer"])
+def test_an_unknown_format_is_named(store, form):
+    """A manifest of another format is refused, and the format is told."""
+    final, path = committed(store)
+    (path / MANIFEST).write_text(json.dumps({"format": form, "files": {}}))
+    with pytest.raises(DamageError) as caught:
+        store.verify(final)
+    assert f"of the format {form!r}" in str(caught.value)
+    assert store.bytes_of(final) == 0
+
+
+def test_large_files_are_compared_each(store):
+    """Files that are large enough for threads are verified as well, every one of them."""
+    scratch = store.scratch()
+    for number in range(5):
+        (scratch / str(number)).write_bytes(bytes([number]) * (2**20 + number))
+    final, _ = store.commit(scratch, "a")
+    store.verify(final)
+    for number in range(5):
+        with open(store.path(final) / str(number), "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"x")
+        with pytest.raises(DamageError, match="'0'"):
+            store.verify(final)
+    (store.path(final) / "0").write_bytes(bytes(2**20))
+    with pytest.raises(DamageError, match="'1'"):
+        store.verify(final)
+
+
+def test_names_and_sizes_are_told(store):
+    """The store lists all that lies there, committed or not, and how large by its manifest; elsewhere it is nothing."""
+    assert store.names() == []
+    final, path = committed(store)
+    left = store.scratch().name
+    os.mkdir(os.fsencode(store.root) + b"/\xff")
+    assert store.names() == sorted([final, left, "\udcff"])
+    assert [store.bytes_of(name) for name in (final, left, "\udcff", "never-was", "..", "\ud800")] == [5002, *[0] * 5]
+    path.rename(store.root / "b")
+    assert store.bytes_of("b") == 5002
+
+
+# ---------------------------------------------------------------------- links
+
+
+LAYOUTS = {
+    "an absolute link to its own file": lambda own: (own / "link").symlink_to(own / "model.bin"),
+    "a relative link to its own file": lambda own: (own / "deep" / "link").symlink_to("../model.bin"),
+    "a link to its own folder": lambda own: (own / "latest").symlink_to(own / "deep"),
+    "a link to a link": lambda own: ((own / "b").symlink_to("c"), (own / "c").symlink_to(own / "deep" / "er")),
+    "a link to elsewhere": lambda own: (own / "link").symlink_to(own.parent.parent / "elsewhere" / "model.bin"),
+    "a link to a folder elsewhere": lambda own: (own / "link").symlink_to(own.parent.parent / "elsewhere" / "deep"),
+    "links in a folder elsewhere": lambda own: (
+        (own.parent.parent / "elsewhere" / "deep" / "l").symlink_to("../model.bin"),
+        (own / "link").symlink_to(own.parent.parent / "elsewhere" / "deep"),
+    ),
+    "a link to a checkpoint": lambda own: (own / "base").symlink_to(own.parent.parent / "base"),
+}
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["handed out", "own"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_links_are_stored_as_what_they_lead_to(tmp_path, store, layout, given):
+    """A committed directory holds no link, and all that was read through its links, whatever becomes of their ends."""
+    elsewhere = filled(store.root.parent / "elsewhere")
+    shutil.move(committed(store)[1], store.root.parent / "base")
+    own = filled(store.scratch() if given else store.root.parent / "users" / "own")
+    layout(own)
+    before = dict(_followed(own))
+    final, _ = store.commit(own, "a")
+    if not given:
+        assert any(path.is_symlink() for path in own.rglob("*")), "the user's own directory is as it was"
+        shutil.rmtree(own)
+    shutil.rmtree(elsewhere)
+    shutil.rmtree(store.root.parent / "base")
+    store.verify(final)
+    path = store.path(final)
+    assert not any(each.is_symlink() for each in path.rglob("*"))
+    after = {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    after.pop(MANIFEST)
+    assert after == before
+    assert store.names() == [final]
+
+
+def _followed(folder):
+    for top, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            yield os.path.relpath(f"{top}/{name}", folder), Path(top, name).read_bytes()
+
+
+REFUSED = {
+    "a broken link": lambda own: (own / "x").symlink_to("nothing"),
+    "a link to itself": lambda own: (own / "x").symlink_to("x"),
+    "a pipe": lambda own: os.mkfifo(own / "x"),
+    "a link to a pipe": lambda own: (
+        os.mkfifo(own.parent.parent / "pipe"), (own / "x").symlink_to(own.parent.parent / "pipe"),
+    ),
+    "a link to where it lies": lambda own: (own / "x").symlink_to("."),
+    "a link to what is above": lambda own: (own / "deep" / "er" / "x").symlink_to(own),
+    "links to each other": lambda own: (
+        (own / "y").mkdir(), (own / "y" / "x").symlink_to(own / "deep"), (own / "deep" / "x").symlink_to(own / "y"),
+    ),
+    "folders without end": lambda own: (own / "/".join("x" * (DEEPEST + 1))).mkdir(parents=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["handed out", "own"])
+@pytest.mark.parametrize("spoil", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_tree_of_files_is_refused(store, spoil, given):
+    """Broken links, circles and pipes end no worker and hang nobody: they are told, and can be mended."""
+    own = filled(store.scratch() if given else store.root.parent / "users" / "own")
+    spoil(own)
+    (own / "good").symlink_to(own / "model.bin")
+    before = sorted(own.rglob("*"))
+    with pytest.raises(CheckpointError, match=r"leave it out|save it flatter") as caught:
+        store.commit(own, "a")
+    assert not isinstance(caught.value, DamageError)
+    assert sorted(own.rglob("*")) == before
+    assert store.names() == ([own.name] if given else [])
+    for path in reversed(before):
+        if path.name == "x":
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    store.verify(store.commit(own, "a")[0])
+
+
+# ---------------------------------------------------------------------- what fails, and what cannot be removed
+
+
+_FULL = """
+import errno, os, sys
+from pathlib import Path
+
+from ramet.checkpoint import Checkpoint
+from ramet.store.checkpoints import CheckpointStore
+
+disk = Path(sys.argv[1])
+store = CheckpointStore(disk / "checkpoints")
+own = disk.parent / "own"
+own.mkdir()
+(own / "model").write_bytes(bytes(600_000))
+given = store.scratch()
+(given / "small").write_bytes(bytes(100))
+(given / "link").symlink_to(own / "model")
+(disk / "ballast").write_bytes(bytes(700_000))
+
+
+def full(work):
+    try:
+        work()
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    else:
+        raise AssertionError("there was room")
+    assert store.names() == [given.name], store.names()
+
+
+for again in range(2):
+    full(lambda: store.commit(own, "own"))
+    full(lambda: Checkpoint.from_directory(own).pack(store, "own"))
+    full(lambda: Checkpoint.from_dict({"model": bytes(600_000)}).pack(store, "dict"))
+    full(lambda: store.commit(given, "given"))
+    full(lambda: Checkpoint.from_directory(given).pack(store, "given"))
+    assert (given / "link").is_symlink()
+(disk / "ballast").unlink()
+final, size = store.commit(given, "given")
+assert size == 600_100
+store.verify(final)
+
+# Now there is no room for the manifest alone.
+given = store.scratch()
+(given / "small").write_bytes(bytes(100))
+store.delete(final)
+with open(disk / "ballast", "wb", buffering=0) as file:
+    try:
+        while file.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+for again in range(2):
+    full(lambda: store.commit(given, "given"))
+(disk / "ballast").unlink()
+store.verify(store.commit(given, "given")[0])
+print("done")
+"""
+
+
+def test_a_commit_on_a_full_disk_can_be_made_again(tmp_path):
+    """Without room a commit is the system's own OSError and leaves nothing but what was handed out; later it works."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    alone = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"', "sh", disk]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("a small disk of one's own takes Linux with user namespaces")
+    done = subprocess.run([*alone, sys.executable, "-c", _FULL, disk], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_a_commit_whose_last_step_fails_can_be_made_again(store, monkeypatch):
+    """If the store itself cannot be synced, what was handed out is back under its own name."""
+    scratch = filled(store.scratch())
+    sync = os.fsync
+
+    def refuse(descriptor):
+        if os.fstat(descriptor).st_ino == store.root.stat().st_ino:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            store.commit(scratch, "a")
+    assert store.names() == [scratch.name]
+    store.verify(store.commit(scratch, "a")[0])
+
+
+def test_what_cannot_be_moved_or_removed_is_left_to_the_next_sweep(tmp_path, store, monkeypatch):
+    """Deleting and sweeping never raise for the system's refusals: what stays is not told as gone, and goes later."""
+    final, _ = committed(store)
+    left = filled(store.scratch()).name
+    (store.root / "stray").write_text("")
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "unlink", "rmdir"):
+            patch.setattr(os, name, refuse)
+        store.delete(final)
+        assert store.sweep(set()) == []
+    store.verify(final)
+    assert store.sweep(set()) == sorted([final, "stray", left])
+    assert store.names() == []
+
+
+def test_sweeping_passes_over_nothing_because_of_its_name(tmp_path, store):
+    """Names that are no text, and folders deeper than Python can go, break no sweep and no other work."""
+    live, _ = committed(store)
+    os.mkdir(os.fsencode(store.root) + b"/\xff\xfe")
+    (store.root / "new\nline").write_text("")
+    (store.root / "-rf").mkdir()
+    deep = store.root / "deep"
+    deep.mkdir()
+    at = os.open(deep, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=at)
+        at, before = os.open("d", os.O_RDONLY, dir_fd=at), at
+        os.close(before)
+    os.close(at)
+    gone = store.sweep({live})
+    assert set(gone) >= {"\udcff\udcfe", "new\nline", "-rf"}
+    assert set(store.names()) == {live} | ({"deep"} - set(gone))
+    if "deep" not in gone:
+        subprocess.run(["rm", "-r", "--", deep], check=True)  # or pytest could not clear its own folder
+
+
+def test_sweeping_stays_in_the_store(tmp_path, store):
+    """Links are removed, never what they lead to; where the store itself is one, only checkpoints and scratch go."""
+    own = filled(tmp_path / "own")
+    store.root.mkdir(parents=True)
+    (store.root / "link").symlink_to(own)
+    (store.root / "tmp-0123456789abcdef").symlink_to(own)
+    filled(store.scratch()).joinpath("link").symlink_to(own)
+    assert len(store.sweep(set())) == 3
+    assert set(content(own)) == {"model.bin", "deep/er/step.txt"}
+
+    linked = CheckpointStore(tmp_path / "linked")
+    linked.root.symlink_to(own)
+    live, _ = committed(linked)
+    dead, _ = committed(linked)
+    left = filled(linked.scratch()).name
+    assert linked.sweep({live}) == sorted([dead, left])
+    assert linked.names() == sorted([live, "deep", "model.bin"])
+    linked.delete("deep")
+    assert linked.names() == sorted([live, "deep", "model.bin"])
+
+
+def test_permissions_and_ages_are_copied_and_nothing_that_gives_power(tmp_path, store):
+    """A copied file has the permissions and the age of the user's, but no set-user-ID bit."""
+    own = filled(tmp_path / "own")
+    (own / "model.bin").chmod(0o4750)
+    os.utime(own / "model.bin", (1e9, 1e9))
+    status = (store.path(store.commit(own, "a")[0]) / "model.bin").stat()
+    assert status.st_mode & 0o7777 == 0o750
+    assert status.st_mtime == 1e9

@@ -18,8 +18,19 @@ import cloudpickle
 import numpy as np
 
 from ramet.core.messages import StoredCheckpoint
-from ramet.errors import CheckpointError
-from ramet.store.checkpoints import MANIFEST, CheckpointStore
+from ramet.errors import CheckpointError, DamageError
+from ramet.store.checkpoints import (
+    MANIFEST,
+    CheckpointStore,
+    Files,
+    contents,
+    copy_all,
+    copy_committed,
+    leads_inside,
+    place,
+    remove,
+    verified,
+)
 
 SMALL = 128 * 1024
 """Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""
@@ -52,6 +63,7 @@ class Checkpoint:
         self._path = None if path is None else Path(path)
         self._data, self._stored, self._on_read = data, stored, on_read
         self._copy: str | None = None
+        self._files: Files | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
@@ -84,48 +96,59 @@ class Checkpoint:
 
         Raises:
             CheckpointError: files were saved, not a dict.
+            DamageError: the checkpoint is not what was saved any more.
         """
         if self._data is not None:
             return dict(self._data)
-        if self._stored is not None and self._stored.kind == "pickle":
-            assert self._stored.data is not None
-            data: dict[str, Any] = pickle.loads(self._stored.data)
+        if self._kind() == "pickle":
+            data: dict[str, Any] = pickle.loads(self._bytes())
         else:
             with self.as_directory() as directory:
-                file = Path(directory, _DICT_FILE)
-                if not file.is_file():
-                    names = sorted(set(os.listdir(directory)) - {MANIFEST})
+                names = set(os.listdir(directory) if self._files is None else self._files) - {MANIFEST}
+                if _DICT_FILE not in names or not Path(directory, _DICT_FILE).is_file():
                     raise CheckpointError(
-                        f"the checkpoint holds the files {names}, not a dict: read it with as_directory()"
+                        f"the checkpoint holds the files {sorted({name.split('/')[0] for name in names})}, not a dict: "
+                        "read it with as_directory()"
                     )
-                data = pickle.loads(file.read_bytes())
+                data = pickle.loads(Path(directory, _DICT_FILE).read_bytes())
         self._has_been_read()
         return data
 
     def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Write the files to the directory ``path`` (a new temporary one by default, yours to remove); return it."""
-        target = Path(path if path is not None else tempfile.mkdtemp(prefix="ramet-"))
+        """Write the files to the directory ``path`` (a new temporary one by default, yours to remove); return it.
+
+        Raises:
+            DamageError: the checkpoint is not what was saved any more.
+        """
+        if path is None:
+            made = tempfile.mkdtemp(prefix="ramet-")
+            try:
+                return self.to_directory(made)
+            except BaseException:
+                remove(Path(made))
+                raise
+        target = Path(path)
         target.mkdir(parents=True, exist_ok=True)
+        kind = self._kind()
         if self._data is not None:
-            (target / _DICT_FILE).write_bytes(_pickled(dict(self._data)))
-        elif self._stored is not None and self._stored.data is not None:
-            if self._stored.kind == "zip":
-                with zipfile.ZipFile(BytesIO(self._stored.data)) as archive:
-                    archive.extractall(target)
-                    for info in archive.infolist():  # which extracting passes over
-                        if mode := info.external_attr >> 16 & 0o777:
-                            (target / info.filename).chmod(mode)
-            else:
-                (target / _DICT_FILE).write_bytes(self._stored.data)
+            place(target, _DICT_FILE).write_bytes(_pickled(dict(self._data)))
+        elif kind == "pickle":
+            place(target, _DICT_FILE).write_bytes(self._bytes())
+        elif kind == "zip":
+            _unpack(self._bytes(), target)
         else:
-            shutil.copytree(self._directory(), target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+            directory = self._directory()
+            if self._files is None:
+                copy_all(contents(directory), target)
+            else:
+                copy_committed(directory, self._files, target)
         self._has_been_read()
         return str(target)
 
     @contextlib.contextmanager
     def as_directory(self) -> Iterator[str]:
         """Give the files as a directory for a ``with`` block. Read only: it may be the stored one itself."""
-        if self._path is not None or (self._stored is not None and self._stored.data is None):
+        if self._data is None and self._kind() == "directory":
             yield str(self._directory())
         else:
             # Small ones live in memory; a file on some disks costs a hundred times as much.
@@ -136,7 +159,7 @@ class Checkpoint:
     @property
     def path(self) -> str:
         """The files as a directory that lasts as long as this object: the stored one, or a copy of a small one."""
-        if self._path is not None or (self._stored is not None and self._stored.path is not None):
+        if self._data is None and self._kind() == "directory":
             return str(self._directory())
         if self._copy is None:
             self._copy = self.to_directory()
@@ -146,17 +169,39 @@ class Checkpoint:
     def __repr__(self) -> str:
         if self._data is not None:
             return f"Checkpoint(dict with {sorted(map(str, self._data))})"
-        if self._stored is not None and self._stored.data is not None:
-            return f"Checkpoint({self._stored.kind}, {len(self._stored.data)} bytes)"
+        if self._stored is not None and self._stored.path is None:
+            return f"Checkpoint({self._stored.kind}, {self._stored.size} bytes)"
         return f"Checkpoint({str(self._path or (self._stored and self._stored.path))!r})"
 
     def __reduce__(self) -> Any:
         return (_restored, (self._path, self._data, self._stored))
 
+    def _kind(self) -> str:
+        """Return how it is kept, once that is one of the ways; nothing else of a stored one may be used before."""
+        if self._stored is None:
+            return "pickle" if self._path is None else "directory"
+        kind = self._stored.kind
+        if kind not in ("pickle", "zip", "directory"):
+            raise DamageError(f"a checkpoint is of the kind {kind!r:.200}, which is none: update Ramet, or use another")
+        if not (isinstance(self._stored.path, str) if kind == "directory" else isinstance(self._stored.data, bytes)):
+            raise DamageError(f"a checkpoint of the kind {kind!r} has lost its content: use an earlier one")
+        return kind
+
+    def _bytes(self) -> bytes:
+        assert self._stored is not None
+        assert self._stored.data is not None
+        return self._stored.data
+
     def _directory(self) -> Path:
-        path = self._path if self._path is not None else Path(str(self._stored and self._stored.path))
-        if not path.is_dir():
-            raise CheckpointError(f"the checkpoint's directory {str(path)!r} is gone")
+        """Return where the files lie; those of a stored one are verified before their first use."""
+        if self._stored is None:
+            path = Path(str(self._path))
+            if not path.is_dir():
+                raise CheckpointError(f"the checkpoint's directory {str(path)!r} is gone")
+            return path
+        path = Path(str(self._stored.path))
+        if self._files is None or not path.is_dir():
+            self._files = verified(path)
         return path
 
     def _has_been_read(self) -> None:
@@ -165,8 +210,8 @@ class Checkpoint:
 
     def pack(self, store: CheckpointStore, name: str) -> StoredCheckpoint:
         """Take the content over: into bytes if it is small, else into ``store`` under ``name``. For workers."""
-        if self._stored is not None and self._stored.path is None:
-            return self._stored
+        if self._stored is not None:
+            return self._packed_again(store, name, self._stored)
         if self._data is not None:
             try:
                 data = _pickled(dict(self._data))
@@ -177,19 +222,40 @@ class Checkpoint:
                 ) from error
             if len(data) <= SMALL:
                 return StoredCheckpoint("pickle", data, size=len(data))
-            directory = store.scratch()
-            (directory / _DICT_FILE).write_bytes(data)
-            final, size = store.commit(directory, name)
-            return StoredCheckpoint("directory", path=str(store.root / final), size=size)
-        # A stored one that is reported again is copied too: each checkpoint is deleted by itself.
+            return _filled(store, name, lambda scratch: (scratch / _DICT_FILE).write_bytes(data))
         directory = self._directory()
         small = _zipped(directory)
         if small is not None:
             if store.owns(directory):
-                shutil.rmtree(directory, ignore_errors=True)
+                remove(directory)
             return StoredCheckpoint("zip", small, size=len(small))
         final, size = store.commit(directory, name)
         return StoredCheckpoint("directory", path=str(store.root / final), size=size)
+
+    def _packed_again(self, store: CheckpointStore, name: str, stored: StoredCheckpoint) -> StoredCheckpoint:
+        """Take over what was stored before: verified, or damage would get a checksum that vouches for it."""
+        kind = self._kind()
+        if kind == "zip":
+            _members(self._bytes())
+        if kind != "directory":
+            return stored
+        # Copied, not shared: each checkpoint is deleted by itself.
+        directory = self._directory()
+        assert self._files is not None
+        files = self._files
+        return _filled(store, name, lambda scratch: copy_committed(directory, files, scratch))
+
+
+def _filled(store: CheckpointStore, name: str, fill: Callable[[Path], object]) -> StoredCheckpoint:
+    """Commit a new directory that ``fill`` writes; if that fails nothing is left of it."""
+    scratch = store.scratch()
+    try:
+        fill(scratch)
+        final, size = store.commit(scratch, name)
+    except BaseException:
+        remove(scratch)
+        raise
+    return StoredCheckpoint("directory", path=str(store.root / final), size=size)
 
 
 def _restored(path: Path | None, data: Mapping[str, Any] | None, stored: StoredCheckpoint | None) -> Checkpoint:
@@ -220,32 +286,73 @@ def _pickled(data: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _size(directory: Path, limit: int) -> int | None:
-    """Return the bytes below ``directory``, or None once they are more than ``limit``."""
-    total = 0
-    for folder, _, names in os.walk(directory, followlinks=True):
-        for name in names:
-            total += os.stat(os.path.join(folder, name)).st_size
-            if total > limit:
-                return None
-    return total
-
-
 def _zipped(directory: Path) -> bytes | None:
     """Return the files as a zip archive, the same bytes for the same content; None if they are not small."""
-    if _size(directory, SMALL) is None:
-        return None
+    entries, total = [], 0
+    for entry in contents(directory):
+        total += 0 if entry.is_folder else entry.status.st_size
+        if total > SMALL or not _is_text(entry.name):  # an archive has no other names
+            return None
+        entries.append(entry)
+    parents = {os.path.dirname(entry.name) for entry in entries}
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for folder, folders, names in os.walk(directory, followlinks=True):
-            folders.sort()
-            base = os.path.relpath(folder, directory)
-            for name in sorted(names):
-                # ZipInfo without a date, or the file's time would be in the bytes.
-                info = zipfile.ZipInfo(name if base == "." else f"{base}/{name}")
-                with open(os.path.join(folder, name), "rb") as file:
-                    info.external_attr = (os.fstat(file.fileno()).st_mode & 0o777) << 16
-                    archive.writestr(info, file.read())
-            if not names and not folders and base != ".":
-                archive.writestr(zipfile.ZipInfo(f"{base}/"), b"")
+        for entry in entries:
+            # ZipInfo without a date, or the file's time would be in the bytes.
+            if not entry.is_folder:
+                info = zipfile.ZipInfo(entry.name)
+                info.external_attr = (entry.status.st_mode & 0o777) << 16
+                archive.writestr(info, Path(entry.path).read_bytes())
+            elif entry.name not in parents:
+                archive.writestr(zipfile.ZipInfo(f"{entry.name}/"), b"")
     return buffer.getvalue()
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _members(data: bytes) -> list[tuple[zipfile.ZipInfo, bytes]]:
+    """Read a small checkpoint's archive, whole, before any of it is believed.
+
+    Raises:
+        DamageError: it is no archive as `_zipped` makes them: cut off, packed to unfold hugely, or with names that
+            lead elsewhere.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            infos = archive.infolist()
+            if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+                raise ValueError("it is compressed, and ours are not")
+            if sum(info.file_size for info in infos) > len(data):
+                raise ValueError("its files are larger than all of it")
+            names = [info.filename.removesuffix("/") for info in infos]
+            if len(set(names)) < len(names) or not all(map(leads_inside, names)):
+                raise ValueError("its names do not fit a directory, or lead out of it")
+            files = {info.filename for info in infos if not info.is_dir()}
+            if any(not files.isdisjoint(_folders(name)) for name in names):
+                raise ValueError("it has a file where it has a folder")
+            return [(info, archive.read(info)) for info in infos]
+    except Exception as error:  # zipfile has many for what is no zip file
+        raise DamageError(
+            f"a small checkpoint, an archive of {len(data)} bytes, is damaged: {error!s:.200}; use an earlier one"
+        ) from error
+
+
+def _folders(name: str) -> Iterator[str]:
+    return (name[:at] for at, letter in enumerate(name) if letter == "/")
+
+
+def _unpack(data: bytes, target: Path) -> None:
+    for info, content in _members(data):
+        path = place(target, info.filename.removesuffix("/"))
+        if info.is_dir():
+            path.mkdir(exist_ok=True)
+            continue
+        path.write_bytes(content)
+        if mode := info.external_attr >> 16 & 0o777:
+            path.chmod(mode)

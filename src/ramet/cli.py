@@ -82,8 +82,67 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plot", dest="plot", action="store_false", help="draw no picture")
 
 
+def show(arguments: argparse.Namespace) -> int:
+    """Say what came of a run: how it ended, what was decided, who is best and how that came to be.
+
+    Works on a run that is under way too, and never loads anything but its numbers and words.
+    """
+    from ramet.record import Record
+    from ramet.view.summary import summary
+    from ramet.view.wording import plain
+
+    record = Record.open(arguments.run)
+    try:
+        population = record.population()
+    finally:
+        record.close()
+    for line in summary(population, arguments.run.resolve(), population.spent):
+        print(plain(line))
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Look for damage in a run's folder, and name all of it.
+
+    Reads every entry and every checkpoint, and compares them with their checksums. With --repair what can be mended is:
+    a damaged ledger goes back to its last whole state (the damaged file is kept beside it), members whose checkpoints
+    are damaged will go on from older ones, and what belongs to nothing is removed. Then Tuner.restore takes it up.
+    """
+    from ramet import fsck
+    from ramet.store.lock import RunLock
+
+    found = fsck.check(arguments.run)
+    for damage in found:
+        print(damage)
+    if not found:
+        print(f"{arguments.run} is whole")
+        return 0
+    if not arguments.repair:
+        print(f"{len(found)} found; ramet check --repair {arguments.run} mends what can be mended")
+        return 1
+    with RunLock.take(arguments.run):
+        done = fsck.repair(arguments.run)
+    for what in done:
+        print(f"repaired: {what}")
+    left = fsck.check(arguments.run)
+    for damage in left:
+        print(f"still there: {damage}")
+    return 1 if left else 0
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    _run_options(parser)
+    parser.add_argument("--repair", action="store_true", help="mend what can be mended")
+
+
 VERBS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]], ...] = (
     (demo, _demo_options),
+    (show, _run_options),
+    (check, _check_options),
 )
 """Each verb with the function that adds its options."""
 

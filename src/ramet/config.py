@@ -18,7 +18,7 @@ from ramet.strategy.base import Strategy
 LONGEST_NAME = 240
 """Bytes that a run's name may have; file systems take 255, and a name that is used already gets a number."""
 
-_VERBS = ("open", "capacity", "start", "proceed", "stop", "poll", "close")
+_VERBS = ("open", "capacity", "start", "proceed", "stop", "recall", "poll", "close")
 
 
 @dataclass(frozen=True)

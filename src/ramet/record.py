@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from ramet.core.events import KINDS, Began, Event, Failed, Kept, Opened, Reported
+from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
-from ramet.errors import CheckpointError, RunError
+from ramet.errors import CheckpointError, DiskFullError, RunError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
 
@@ -23,10 +27,32 @@ CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
-_NESTED: dict[type[Event], tuple[str, ...]] = {Opened: ("hparams", "info"), Kept: ("stopping",), Began: ("facts",)}
+_NESTED: dict[type[Event], tuple[str, ...]] = {
+    Opened: ("hparams", "info"),
+    Kept: ("stopping",),
+    Began: ("facts",),
+    Resumed: ("facts",),
+}
 """Fields whose values may hold what JSON does not."""
 
-_FIELDS = {kind: [field.name for field in dataclasses.fields(kind)] for kind in KINDS.values()}
+_FIELDS = {kind: {field.name: str(field.type) for field in dataclasses.fields(kind)} for kind in KINDS.values()}
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "int": _count,
+    "int | None": lambda value: value is None or _count(value),
+    "float": lambda value: type(value) in (int, float),
+    "str": lambda value: type(value) is str,
+    "bool": lambda value: type(value) is bool,
+    "Mapping[str, Any]": lambda value: isinstance(value, dict) and all(type(key) is str for key in value),
+    "tuple[Any, ...]": lambda value: type(value) is tuple,
+    "tuple[int, ...]": lambda value: type(value) is tuple and all(map(_count, value)),
+}
+"""By annotation, what a field may hold: a ledger may come from anybody."""
 
 
 class Aside:
@@ -35,10 +61,10 @@ class Aside:
     A reader that has not got the objects shows what they looked like.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, objects: Iterable[Any] = ()) -> None:
         self._folder = folder
-        self._objects: list[Any] = []
-        self._saved = 0
+        self._objects = list(objects)
+        self._saved = len(self._objects)
 
     def plain(self, value: Any) -> Any:
         """Return ``value`` as JSON takes it."""
@@ -76,7 +102,7 @@ class Aside:
         return value
 
     def save(self) -> None:
-        """Write the objects that are new since the last time; one that does not pickle is left out."""
+        """Write the objects that are new since the last time, durably; one that does not pickle is left out."""
         if self._folder is None or self._saved == len(self._objects):
             return
         pickles = []
@@ -85,9 +111,7 @@ class Aside:
                 pickles.append(cloudpickle.dumps(value))
             except Exception:
                 pickles.append(None)
-        path = self._folder / OBJECTS
-        path.with_suffix(".tmp").write_bytes(cloudpickle.dumps(pickles))
-        os.replace(path.with_suffix(".tmp"), path)
+        write_durably(self._folder / OBJECTS, pickle.dumps(pickles))
         self._saved = len(self._objects)
 
 
@@ -99,6 +123,26 @@ class Shown:
 
     def __repr__(self) -> str:
         return f"<{self.told}>"
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that after a power cut there is the old one or the new one.
+
+    Raises:
+        DiskFullError: there is no room for it.
+        RunError: it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.tmp")
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else RunError
+        raise kind(f"cannot write {path}: {error}") from error
 
 
 class Record:
@@ -115,6 +159,12 @@ class Record:
         return cls(folder, Ledger.create(folder, meta, power_safe=power_safe), Aside(folder))
 
     @classmethod
+    def resume(cls, folder: str | os.PathLike[str], aside: Aside | None = None, *, power_safe: bool = False) -> Record:
+        """Open a record to go on with it; ``aside`` holds the objects that it names."""
+        folder = Path(folder)
+        return cls(folder, Ledger.resume(folder, power_safe=power_safe), aside or Aside())
+
+    @classmethod
     def open(cls, folder: str | os.PathLike[str], aside: Aside | None = None) -> Record:
         """Open a record to read, also one that is being written."""
         return cls(Path(folder), Ledger.open(folder), aside or Aside())
@@ -123,11 +173,14 @@ class Record:
         self,
         events: Sequence[Event],
         stored: Mapping[Checkpoint, StoredCheckpoint],
-        population: Population,
+        rewound: Mapping[int, int] = MappingProxyType({}),
         garbage: Iterable[Checkpoint] = (),
     ) -> None:
-        """Make ``events`` durable, with the checkpoints that they name; ``garbage`` is forgotten in the same step."""
-        transaction = Transaction()
+        """Make ``events`` durable, with the checkpoints that they name.
+
+        ``rewound`` (segment -> last iteration) and ``garbage`` are forgotten in the same step.
+        """
+        transaction = Transaction(rewound=list(rewound.items()))
         for event in events:
             if isinstance(event, Reported):
                 row = ReportRow(event.segment, event.first, event.last, event.rows, event.elapsed, event.at)
@@ -139,28 +192,34 @@ class Record:
                 transaction.checkpoints.append(
                     CheckpointRow(event.segment, event.iteration, kept.kind, kept.size, kept.data, name)
                 )
-            if isinstance(event, Failed) and not event.final:
-                transaction.rewound.append((event.segment, population.segments[event.segment].last))
+            elif isinstance(event, Lost):
+                transaction.deleted.append((event.segment, event.iteration))
             transaction.happened.append(self._row(event))
         paths = []
         fresh = {(row.segment, row.iteration): row for row in transaction.checkpoints}
         for segment, iteration in garbage:
             transaction.deleted.append((segment, iteration))
             # What came and went in one step was never in the ledger.
-            gone = fresh.get((segment, iteration)) or self.ledger.checkpoint(segment, iteration)
+            gone = fresh.get((segment, iteration))
+            if gone is None:
+                with contextlib.suppress(CheckpointError):  # damaged: whatever lies there is swept in the end
+                    gone = self.ledger.checkpoint(segment, iteration)
             if gone is not None and gone.path is not None:
                 paths.append(gone.path)
         self.aside.save()
         self.ledger.commit(transaction)
-        # Only now, when nothing in the ledger names them any more.
-        for path in paths:
-            self.store.delete(path)
+        if paths:
+            # Only when nothing in the ledger names them any more, not even after a power cut.
+            self.ledger.sync()
+            for path in paths:
+                self.store.delete(path)
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
-        plain = {name: self.aside.plain(getattr(event, name)) for name in _FIELDS[kind]}
-        if kind is Kept:
-            plain["stopping"] = self.aside.plain(list(event.stopping))  # type: ignore[attr-defined]
+        plain = {
+            name: self.aside.plain(list(value) if type(value := getattr(event, name)) is tuple else value)
+            for name in _FIELDS[kind]
+        }
         return EventRow(kind.__name__, plain.get("segment"), _JSON.encode(plain))
 
     def events(self) -> Iterator[Event]:
@@ -169,25 +228,65 @@ class Record:
         Raises:
             RunError: the ledger holds what is no event.
         """
+        yield from map(self._event, self.ledger.happened())
+
+    def replayed(self, population: Population) -> Iterator[tuple[EventRow | ReportRow, Event]]:
+        """Let ``population`` take in all events, and yield each with its row.
+
+        Raises:
+            RunError: they are no story of a run, from here on.
+        """
         for row in self.ledger.happened():
-            yield self._event(row)
+            event = self._event(row)
+            # Whoever made this up should not be able to have a thousand million members made of it.
+            if isinstance(event, (Began, Resumed)) and event.members > self.ledger.last:
+                raise RunError(f"{self.ledger.path} tells of {event.members} members and opens fewer: it is damaged")
+            try:
+                if not population.fits(event):
+                    raise ValueError("it is about what was over by then, or follows a gap")
+                population.apply(event)
+            except Exception as error:
+                raise RunError(
+                    f"{self.ledger.path} is damaged: {event!r:.200} does not follow from what happened before it "
+                    f"({error!r:.200}). ramet check --repair {self.folder} goes back to the last state that is whole"
+                ) from error
+            if getattr(row, "ends", True):
+                population.garbage()  # as it was taken out then
+            yield row, event
+
+    def population(self) -> Population:
+        """Return what all events lead to.
+
+        Raises:
+            RunError: they are no story of a run.
+        """
+        population = Population()
+        for _ in self.replayed(population):
+            pass
+        return population
 
     def _event(self, row: EventRow | ReportRow) -> Event:
         try:
             if isinstance(row, ReportRow):
                 data = json.loads(row.rows)
                 metrics = dict(zip(data["columns"], data["rows"][-1], strict=True))
+                if len(data["rows"]) != row.last - row.first + 1 or not all(type(name) is str for name in metrics):
+                    raise ValueError("its rows are not what it says")
                 return Reported(row.segment, row.first, row.last, metrics, row.rows, row.elapsed, row.at)
-            plain = json.loads(row.data)
-            kind = KINDS[row.kind]
-            for name in _NESTED.get(kind, ()):
-                plain[name] = self.aside.restored(plain[name])
-            if kind is Kept:
-                plain["stopping"] = tuple(plain["stopping"])
+            plain, kind = json.loads(row.data), KINDS[row.kind]
+            for name, annotation in _FIELDS[kind].items():
+                if name not in plain:
+                    continue  # an older version of Ramet did not know it
+                if name in _NESTED.get(kind, ()):
+                    plain[name] = self.aside.restored(plain[name])
+                if annotation.startswith("tuple") and type(plain[name]) is list:
+                    plain[name] = tuple(plain[name])
+                if not _FITS[annotation](plain[name]):
+                    raise ValueError(f"{name}={plain[name]!r:.80} is no {annotation}")
             return kind(**plain)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise RunError(
-                f"{self.ledger.path} holds an entry that is no event of a run ({error!r}): {row!r:.200}"
+                f"{self.ledger.path} holds an entry that is no event of a run ({error!r:.200}): {row!r:.200}"
             ) from error
 
     def checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
@@ -202,9 +301,28 @@ class Record:
         path = None if row.path is None else str(self.store.path(row.path))
         return StoredCheckpoint(row.kind, row.data, path, row.size)
 
-    def sweep(self) -> None:
-        """Delete the checkpoint directories that the ledger does not name. Only once no worker writes any more."""
-        self.store.sweep({row.path for row in self.ledger.checkpoints() if row.path is not None})
+    def verify(self, name: Checkpoint) -> None:
+        """Read a committed checkpoint, all of it.
+
+        Raises:
+            CheckpointError: it is damaged, or not there.
+        """
+        self.checkpoint(name)
+        row = self.ledger.checkpoint(*name)
+        if row is not None and row.path is not None:
+            self.store.verify(row.path)
+
+    def missing(self, names: Iterable[Checkpoint]) -> Iterator[tuple[Checkpoint, str]]:
+        """Yield those of ``names`` that are not there, and why. Their content is looked at when it is read."""
+        for name in sorted(names):
+            try:
+                self.checkpoint(name)
+            except CheckpointError as error:
+                yield name, str(error)
+
+    def sweep(self) -> list[str]:
+        """Delete what in ``checkpoints/`` the ledger does not name; return the names. Only while no worker writes."""
+        return self.store.sweep({row.path for row in self.ledger.checkpoints() if row.path is not None})
 
     def close(self) -> None:
         """Close the ledger."""

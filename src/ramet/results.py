@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ramet.checkpoint import Checkpoint
-from ramet.core.population import Member, Population, Segment, fold
+from ramet.core.population import Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.record import Aside, Record
 from ramet.schedule import Schedule, Step
@@ -51,7 +51,8 @@ class ResultGrid(Sequence["Result"]):
         self._path = Path(path)
         self._aside = aside
         with self._record() as record:
-            self.population: Population = fold(record.events())
+            self.population: Population = record.population()
+            self._seen = record.ledger.last
             facts = self.population.facts
             self._metric, self._mode = metric or facts.get("metric"), mode or facts.get("mode")
             self._results = [Result(self, member) for member in self.population.members]
@@ -174,10 +175,12 @@ class ResultGrid(Sequence["Result"]):
         with self._record() as record:
             for segment, end in segments:
                 config = {f"config/{name}": value for name, value in flatten(segment.hparams).items()}
-                before = 0.0
-                if segment.parent is not None:
-                    before = self.population.point((segment.parent, segment.start)).elapsed
+                before = 0.0 if segment.origin is None else segment.origin.elapsed
+                at = segment.start
                 for report in record.ledger.reports([segment.number]):
+                    if report.first != at + 1:
+                        break
+                    at = report.last
                     data, elapsed = json.loads(report.rows), json.loads(report.elapsed)
                     for offset, values in enumerate(data["rows"]):
                         iteration = report.first + offset
@@ -197,6 +200,9 @@ class ResultGrid(Sequence["Result"]):
                         row.update(config)
                         before = elapsed[offset]
                         found.append(row)
+                # Of a run that goes on, a member may have been set back since it was read.
+                if at < end and record.ledger.last == self._seen:
+                    raise RunError(f"{record.ledger.path} is damaged: it lacks reports of segment {segment.number}")
         return found
 
     def checkpoint(self, name: tuple[int, int]) -> Checkpoint:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ramet.errors import ReportError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 # An executor that suspends functions sets it whenever it switches.
 _current: Session | None = None
 _alone: dict[str, Any] = {}
+
+_NOTHING_TO_PIN = (
+    "report(…, pin=True) has no checkpoint to keep: pass checkpoint= with it, or leave pin= out of this report"
+)
 
 
 def enter(session: Session | None) -> Session | None:
@@ -60,7 +66,7 @@ class Context:
         return self.run
 
 
-def report(metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
+def report(metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None, *, pin: bool = False) -> None:
     """Report one iteration, and with ``checkpoint`` the state that training can go on from.
 
     Args:
@@ -68,20 +74,24 @@ def report(metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> 
             taken as numbers. A true ``"done"`` ends this member.
         checkpoint: `Checkpoint.from_dict` or `Checkpoint.from_directory`. A decision needs one: it is taken at the
             first report with a checkpoint at or past the decision point.
+        pin: keep this checkpoint for good, whatever ``num_to_keep`` and ``max_bytes`` say.
 
     A report that ends the lease waits for the decision. If the member is to become a clone, or its place is needed, an
     exception derived from BaseException leaves the function here; do not catch it, clean up in ``finally``.
 
     Raises:
-        ReportError: ``metrics`` is no dict, or holds what is no metric. The member fails, the run goes on.
+        ReportError: ``metrics`` is no dict, or holds what is no metric, or there is no checkpoint to pin. The member
+            fails, the run goes on.
 
     >>> report({"loss": 0.25})
     iteration 1: loss=0.25
     """
+    if pin and checkpoint is None:
+        raise ReportError(_NOTHING_TO_PIN)
     if _current is None:
         _print_alone(metrics, checkpoint)
     else:
-        _current.report(metrics, checkpoint)
+        _current.report(metrics, checkpoint, pin)
 
 
 def get_checkpoint() -> Checkpoint | None:

@@ -1,38 +1,36 @@
-"""`Tuner`, and the one loop that sees both sides: it commits what happened and passes on what follows. No policy."""
+"""`Tuner`: the door. It brings together what a run consists of, new or taken up again, and lets it run."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import secrets
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ramet.callbacks import Callback
+from ramet import resume, settings
 from ramet.config import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ramet.core.engine import Engine, Proceed, Running, Start, Stop, Terms
-from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import Assignment, Handover, Setup, StoredCheckpoint
-from ramet.core.population import Checkpoint, Population
+from ramet.core.engine import Engine, Terms
+from ramet.core.events import Event
+from ramet.core.messages import Setup
+from ramet.core.population import Population
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, MemberError, RunError
-from ramet.executor.base import Executor, Output
+from ramet.executor.base import Executor
 from ramet.executor.inline import InlineExecutor
 from ramet.executor.process import ProcessExecutor
+from ramet.loop import Loop
 from ramet.record import CHECKPOINTS, Record
 from ramet.results import ResultGrid
+from ramet.resume import Past
 from ramet.seeding import call_seeded
-from ramet.space import Space, copied
-from ramet.strategy.base import FIFO
+from ramet.space import Space
+from ramet.store.ledger import Ledger
+from ramet.store.lock import RunLock
+from ramet.strategy.base import FIFO, Strategy
 from ramet.trainable import check
-from ramet.view.live import Display, display_for
-from ramet.view.logs import ErrorLog, MemberLogs
-
-POLL_SECONDS = 0.1
+from ramet.view.live import display_for
 
 
 class Tuner:
@@ -76,27 +74,182 @@ class Tuner:
             if given is not None and not isinstance(given, kind):
                 raise ConfigError(f"Tuner({name}={given!r}) must be a {kind.__name__}(…)")
         self.trainable = trainable
+        self.param_space = param_space
         self.tune = tune_config or TuneConfig()
         self.run = run_config or RunConfig()
         self.strategy = self.tune.scheduler or FIFO()
         self.metric, self.mode = self.tune.objective()
         self.space = Space(param_space, self.strategy.mutations, call=call_seeded)
+        self.checkpoints = self.run.checkpoint_config or CheckpointConfig()
+        self.failure = self.run.failure_config or FailureConfig()
+        if self.failure.exhausted == "replace" and type(self.strategy).replace is Strategy.replace:
+            raise ConfigError(
+                f"FailureConfig(exhausted='replace') needs a scheduler that clones, and {type(self.strategy).__name__} "
+                "cannot: give TuneConfig(scheduler=PopulationBasedTraining(…)), or exhausted='end'"
+            )
+        self._past: Past | None = None
+
+    # ------------------------------------------------------------------ taking up a run
+
+    @classmethod
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        trainable: Any,
+        resume_unfinished: bool = True,
+        resume_errored: bool = False,
+        restart_errored: bool = False,
+        **changes: Any,
+    ) -> Tuner:
+        """Return a tuner whose `fit` takes up the run in the folder ``path`` where it was left, however that was.
+
+        Every member goes on from its last checkpoint; reports after that are made again. A synchronous run ends in
+        the same bytes as if nothing had happened to it. Damage to the folder is repaired first, by going back to the
+        last whole state; the run says so.
+
+        Args:
+            path: the run's folder.
+            trainable: the training function, which must be the same.
+            resume_unfinished: must be True: members that were training go on.
+            resume_errored: whether members that failed go on too, from their last checkpoints.
+            restart_errored: whether members that failed begin anew, from nothing.
+            changes: what the run is to go on with instead of what it was set up with, by the names of `TuneConfig` and
+                `RunConfig`: ``stop`` (members that only the old rules ended go on), ``time_budget_s`` (of the whole
+                run, what was spent included), ``num_samples`` (new members are added), ``max_concurrent_trials``,
+                ``failure_config``, ``checkpoint_config``, ``callbacks``, ``verbose``, ``executor``, ``durability``;
+                and ``param_space`` or ``scheduler``, unchanged, where what was kept cannot be loaded.
+
+        Raises:
+            RunError: there is no run in ``path``, or it cannot be read.
+            ConfigError: a change that cannot be made, or another function than the run's.
+
+        This loads what the run kept aside, with pickle: restore runs of people you trust. Reading does not.
+
+        >>> import ramet, tempfile
+        >>> def train(config):
+        ...     checkpoint = ramet.get_checkpoint()
+        ...     step = checkpoint.to_dict()["step"] if checkpoint else 0
+        ...     while True:
+        ...         step += 1
+        ...         ramet.report({"step": step}, checkpoint=ramet.Checkpoint.from_dict({"step": step}))
+        >>> run = ramet.RunConfig(stop={"training_iteration": 2}, executor="inline", verbose=0)
+        >>> path = Tuner(train, run_config=run).fit().experiment_path
+        >>> Tuner.restore(path, train, stop={"training_iteration": 5}).fit()[0].iteration
+        5
+        """
+        if not resume_unfinished:
+            raise ConfigError(
+                "Tuner.restore(resume_unfinished=False) would leave members out of the population that were training: "
+                "read what there is with ResultGrid(path), or restore the run as it was"
+            )
+        if resume_errored and restart_errored:
+            raise ConfigError(
+                "Tuner.restore(resume_errored=True, restart_errored=True) contradict each other: keep one"
+            )
+        changes.pop("storage_filesystem", None)
+        past = Past(Path(path), resume_errored, restart_errored, changes)
+        began = past.began()
+        facts = began.facts
+        name = _name(trainable)
+        if facts.get("trainable") != name:
+            raise ConfigError(
+                f"Tuner.restore(trainable={name}) is not the function of the run in {path}, "
+                f"{facts.get('trainable')!r}: give that one"
+            )
+        param_space, tune, run = settings.load(past.folder, facts, began.seed, changes)
+        tuner = cls(trainable, param_space=param_space, tune_config=tune, run_config=run)
+        settings.same_strategy(facts, tuner.strategy.describe(), tuner.space.mutable_to_plain())
+        tuner._past = past
+        return tuner
+
+    @staticmethod
+    def can_restore(path: str | os.PathLike[str]) -> bool:
+        """Return whether there is a run in the folder ``path`` that this version of Ramet can take up."""
+        try:
+            Ledger.open(path).close()
+        except RunError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------ running
 
     def fit(self) -> ResultGrid:
         """Run to the end and return the results, one for each member.
 
         Members fail alone; look at ``results.errors``. The run is in a folder of its own, ``results.experiment_path``.
+        Ctrl-C, or SIGTERM, ends it gently: members train to their next report, what they hand over is kept, and
+        `Tuner.restore` goes on from there. A second one ends it at once.
 
         Raises:
             RunError: the run's folder cannot be created or written.
+            LockedError: another process is at work on the run.
             TrainableError: workers cannot load the training function.
             MemberError: a member failed, and ``fail_fast="raise"`` asked for this.
-            KeyboardInterrupt: the run was interrupted; what was committed is in its folder.
+            KeyboardInterrupt: the run was interrupted; what was committed is in its folder. SystemExit(143) if it was
+                SIGTERM.
         """
+        return self._begin() if self._past is None else self._go_on(self._past)
+
+    def _begin(self) -> ResultGrid:
         seed = self.tune.seed if self.tune.seed is not None else secrets.randbits(32)
         founders = self.space.founders(self.tune.num_samples, seed)
-        checkpoints = self.run.checkpoint_config or CheckpointConfig()
-        failure = self.run.failure_config or FailureConfig()
+        engine, executor = self._engine(), self._executor()
+        executor.prepare(self.trainable, founders, engine.rules.member)
+        name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        folder = _new_folder(Path(self.run.folder), name)
+        with RunLock.take(folder):
+            settings.save(folder, self.param_space, self.tune, self.run)
+            record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
+            facts = self._facts(folder.name)
+            setup = self._setup(engine, folder, folder.name, seed)
+            return self._run(
+                setup, engine, record, executor, len(founders), lambda: engine.begin(seed, founders, facts)
+            )
+
+    def _go_on(self, past: Past) -> ResultGrid:
+        engine, executor = self._engine(), self._executor()
+        population = engine.population
+        with RunLock.take(past.folder):
+            power_safe = self.run.durability == "power"
+            record, repaired = resume.retold(past.folder, engine, power_safe=power_safe)
+            try:
+                founders = resume.founders(past, population, self.space, self.tune.num_samples)
+                again = sorted(resume.again(past, engine))
+                members = population.training + len(again) + len(founders) - len(population.members)
+                executor.prepare(self.trainable, founders, engine.rules.member)
+            except BaseException:
+                record.close()
+                raise
+            if resume.is_over(engine, members):
+                record.close()
+                return ResultGrid(past.folder, self.metric, self.mode, aside=record.aside)
+            facts = self._changed(past, population.facts)
+
+            def begin() -> list[Event]:
+                return resume.taken_up(past, record, engine, founders, again, facts, repaired)
+
+            setup = self._setup(engine, past.folder, population.facts.get("run", past.folder.name), population.seed)
+            return self._run(setup, engine, record, executor, max(members, 1), begin)
+
+    def _run(
+        self,
+        setup: Setup,
+        engine: Engine,
+        record: Record,
+        executor: Executor,
+        members: int,
+        begin: Callable[[], list[Event]],
+    ) -> ResultGrid:
+        display = display_for(self.run.verbose, executor.interactive)
+        loop = Loop(engine, record, executor, display, self.run, at_once=self.tune.max_concurrent_trials or None)
+        loop.run_to_end(setup, self.trainable, members, begin)
+        if self.failure.fail_fast == "raise":
+            for member in engine.population.members:
+                if member.state == "failed":
+                    raise MemberError(f"member {member.number} failed:\n{member.error}")
+        return ResultGrid(record.folder, self.metric, self.mode, aside=record.aside)
+
+    def _engine(self) -> Engine:
         rules = stop_rules(self.run.stop, self.tune.time_budget_s)
         for stopper in rules.run:
             if isinstance(stopper, Stopper):
@@ -104,35 +257,37 @@ class Tuner:
         terms = Terms(
             self.metric,
             self.mode,
-            checkpoints.checkpoint_score_attribute,
-            checkpoints.checkpoint_score_order,
-            failure.max_failures,
-            bool(failure.fail_fast),
+            self.checkpoints.checkpoint_score_attribute,
+            self.checkpoints.checkpoint_score_order,
+            self.failure.max_failures,
+            bool(self.failure.fail_fast),
+            self.failure.exhausted == "replace",
         )
-        engine = Engine(Population(checkpoints.num_to_keep), self.strategy, self.space, rules, terms)
-        executor = _executor(self.run.executor)
-        executor.prepare(self.trainable, founders, rules.member)
-        name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        folder = _new_folder(Path(self.run.folder), name)
-        record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
-        display = display_for(self.run.verbose, executor.interactive)
-        loop = _Loop(engine, record, executor, display, self.run, at_once=self.tune.max_concurrent_trials or None)
-        setup = Setup(
-            run=folder.name,
+        return Engine(Population(), self.strategy, self.space, rules, terms)
+
+    def _executor(self) -> Executor:
+        given = self.run.executor
+        executor: Executor = given
+        if isinstance(given, str):
+            executor = ProcessExecutor() if given == "process" else InlineExecutor()
+        if self.failure.report_timeout_s is not None and not getattr(executor, "kills", False):
+            raise ConfigError(
+                f"FailureConfig(report_timeout_s={self.failure.report_timeout_s:g}) needs an executor that can end a "
+                f"function that hangs, and {type(executor).__name__} cannot: use RunConfig(executor='process')"
+            )
+        return executor
+
+    def _setup(self, engine: Engine, folder: Path, name: str, seed: int) -> Setup:
+        return Setup(
+            run=name,
             seed=seed,
             time_attr=self.strategy.time_attr,
-            rules=rules.member,
+            rules=engine.rules.member,
             store=str(folder / CHECKPOINTS),
+            report_timeout_s=self.failure.report_timeout_s,
         )
-        loop.run_to_end(setup, self.trainable, founders, self._facts(folder.name))
-        if failure.fail_fast == "raise":
-            for member in engine.population.members:
-                if member.state == "failed":
-                    raise MemberError(f"member {member.number} failed:\n{member.error}")
-        return ResultGrid(folder, self.metric, self.mode, aside=record.aside)
 
     def _facts(self, name: str) -> dict[str, Any]:
-        checkpoints = self.run.checkpoint_config or CheckpointConfig()
         return {
             "run": name,
             "trainable": _name(self.trainable),
@@ -141,198 +296,30 @@ class Tuner:
             "time_attr": self.strategy.time_attr,
             "strategy": self.strategy.describe(),
             "mutable": self.space.mutable_to_plain(),
-            "num_to_keep": checkpoints.num_to_keep,
-            "stop": repr(self.run.stop),
-            "goal": _goal(self.run.stop),
+            **self._retention(),
+            **self._stop(),
         }
 
+    def _retention(self) -> dict[str, Any]:
+        kept = self.checkpoints
+        return {"num_to_keep": kept.num_to_keep, "max_bytes": kept.max_bytes, "keep_lineage": kept.keep_lineage}
 
-class _Loop:
-    """One run under way: record -> decide -> commit -> plan -> command, until nothing is left to do."""
+    def _stop(self) -> dict[str, Any]:
+        return {"stop": repr(self.run.stop), "goal": _goal(self.run.stop)}
 
-    def __init__(
-        self, engine: Engine, record: Record, executor: Executor, display: Display, run: RunConfig, at_once: int | None
-    ) -> None:
-        self.engine, self.record, self.executor, self.display = engine, record, executor, display
-        self.population = engine.population
-        self.callbacks = list(run.callbacks or ())
-        self.logs = MemberLogs(record.folder)
-        self.errors = ErrorLog(record.folder)
-        self.at_once = at_once
-        self.running: dict[int, Running] = {}
-        # What was applied to the population and is not yet durable, with the checkpoints that it names.
-        self.pending: list[Event] = []
-        self.stored: dict[Checkpoint, StoredCheckpoint] = {}
-        self._durable = record.ledger.last
-        self._work = 0
-        self._began = time.monotonic()
-
-    def run_to_end(
-        self, setup: Setup, trainable: Any, founders: list[dict[str, Any]], facts: Mapping[str, Any]
-    ) -> None:
-        """Open everything, loop, and close everything, whatever happens."""
-        try:
-            try:
-                self.executor.open(setup, trainable, len(founders))
-                self.pending += self.engine.begin(setup.seed, founders, facts)
-                self._commit()
-                self._tell("on_run_start", str(self.record.folder), self.population)
-                self.display.start(self.record.folder, self.population)
-                self._loop()
-            finally:
-                self.executor.close()
-            self.pending += self.engine.end("every member is done")
-            self._commit()
-            self.record.sweep()
-        except KeyboardInterrupt:
-            self._break_off("interrupted from the keyboard")
-            raise
-        except BaseException as error:
-            self._break_off(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            self._tell("on_run_end", self.population.ended or "", self.population)
-            self.display.close(self.population)
-            self.logs.close()
-            self.record.close()
-
-    def _loop(self) -> None:
-        slots = list(self.executor.capacity())[: self.at_once]
-        while self.population.ended is None and self.population.live:
-            taken = {work.slot for work in self.running.values()}
-            self._command(slots=[slot for slot in slots if slot not in taken])
-            if not self.running:
-                raise RunError(
-                    f"nothing can run: {len(self.population.live)} members wait, and {len(slots)} slots are free"
+    def _changed(self, past: Past, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the facts of the run that are others from now on."""
+        changed: dict[str, Any] = {}
+        if "stop" in past.changes:
+            changed |= self._stop()
+        if "checkpoint_config" in past.changes:
+            changed |= self._retention()
+            if changed["keep_lineage"] != facts.get("keep_lineage", False):
+                raise ConfigError(
+                    f"Tuner.restore(checkpoint_config=CheckpointConfig(keep_lineage={changed['keep_lineage']})) cannot "
+                    "be changed: what was let go does not come back. Keep it as it was"
                 )
-            self._take_in(self.executor.poll(POLL_SECONDS))
-            self.display.update(self.population, self.running)
-
-    def _command(self, slots: list[int]) -> None:
-        """Carry out the plan. Everything that it follows from is durable by now."""
-        for command in self.engine.plan(self.running.values(), slots):
-            match command:
-                case Stop(work):
-                    del self.running[work]
-                    self.executor.stop(work)
-                case Proceed(work, lease):
-                    self.running[work].waiting = False
-                    self.running[work].until = lease.until
-                    self.executor.proceed(work, lease)
-                case Start(member, slot):
-                    assignment = self._assignment(member)
-                    self.running[assignment.work] = Running(
-                        assignment.work, assignment.segment, member, slot, until=assignment.lease.until
-                    )
-                    self.executor.start(slot, assignment)
-
-    def _assignment(self, number: int) -> Assignment:
-        member = self.population.members[number]
-        segment = self.population.current(number)
-        point = member.point
-        self._work += 1
-        return Assignment(
-            work=self._work,
-            segment=segment.number,
-            member=number,
-            iteration=0 if point is None else point.iteration,
-            config=segment.hparams,
-            checkpoint=None if point is None else self.record.checkpoint(point.checkpoint),
-            lease=self.engine.lease(number),
-            elapsed=0.0 if point is None else point.elapsed,
-            compute=member.kept_compute,
-            stopping=member.stopping,
-        )
-
-    def _take_in(self, came: list[Handover | Output]) -> None:
-        for message in came:
-            if isinstance(message, Output):
-                self.logs.write(message.member, message.text)
-                self.display.output(message.member, message.text)
-                continue
-            work = self.running.get(message.work)
-            if work is None:
-                continue  # about work that was ended meanwhile
-            for block in message.blocks:
-                if block.stored is not None:
-                    self.stored[work.segment, block.last] = block.stored
-            self.pending += self.engine.record(work.segment, message)
-            work.waiting = message.waiting
-            if message.ended is not None or message.error is not None:
-                del self.running[message.work]
-        self.pending += self.engine.decide()
-        if time.monotonic() - self._began >= self.engine.rules.seconds:
-            self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
-        self._commit()
-
-    def _commit(self) -> None:
-        if not self.pending:
-            return
-        self.record.commit(self.pending, self.stored, self.population, self.population.garbage())
-        events, self.pending, self.stored = self.pending, [], {}
-        self._durable = self.record.ledger.last
-        for event in events:
-            self._tell_of(event)
-        self.display.events(events, self.population)
-
-    def _break_off(self, reason: str) -> None:
-        """Make durable what had been applied when something went wrong, in its order, and say why the run ended.
-
-        Nothing is deleted: what was to follow may never have come about. If the disk is what went wrong, the record
-        stays as it was, which is whole.
-        """
-        if self.record.ledger.last != self._durable:  # interrupted right after a commit
-            self.pending, self.stored = [], {}
-        events = [*self.pending, *self.engine.end(reason)]
-        with contextlib.suppress(RunError):
-            self.record.commit(events, self.stored, self.population)
-            self.display.events(events, self.population)
-
-    def _tell_of(self, event: Event) -> None:
-        segments = self.population.segments
-        match event:
-            case Reported(segment=number, last=last) if last > segments[number].last:
-                pass  # handed over with a failure's last words, and dropped: they will be made again
-            case Reported() if any(type(c).on_report is not Callback.on_report for c in self.callbacks):
-                data = json.loads(event.rows)
-                for offset, row in enumerate(data["rows"]):
-                    metrics = dict(zip(data["columns"], row, strict=True))
-                    self._tell("on_report", segments[event.segment].member, event.first + offset, metrics)
-            case Kept():
-                member = segments[event.segment].member
-                self._tell("on_checkpoint", member, event.segment, event.iteration, event.score)
-            case Opened(parent=int(parent)) if segments[parent].member != event.member or "donor" in event.info:
-                donor = event.info.get("donor", segments[parent].member)
-                self._tell("on_exploit", event.member, donor, copied(event.hparams), event.iteration)
-            case Failed():
-                segment = segments[event.segment]
-                self.errors.write(segment.member, segment.last, event.error)
-                self._tell("on_member_failed", segment.member, event.error, event.final)
-            case Finished():
-                self._tell("on_member_finished", segments[event.segment].member, event.reason)
-
-    def _tell(self, hook: str, *what: Any) -> None:
-        for callback in list(self.callbacks):
-            try:
-                getattr(callback, hook)(*what)
-            except Exception as error:
-                self.callbacks.remove(callback)
-                name = type(callback).__name__
-                text = f"the callback {name} was dropped: {name}.{hook} raised {type(error).__name__}: {error}"
-                note = Noted(f"callback:{name}", text)
-                self.population.apply(note)
-                self.record.commit([note], {}, self.population)
-                self._durable = self.record.ledger.last
-                self.display.events([note], self.population)
-
-
-def _executor(given: Any) -> Executor:
-    if given == "process":
-        return ProcessExecutor()
-    if given == "inline":
-        return InlineExecutor()
-    executor: Executor = given
-    return executor
+        return changed
 
 
 def _new_folder(parent: Path, name: str) -> Path:

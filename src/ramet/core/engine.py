@@ -1,26 +1,37 @@
 """From what workers hand over to what they do next, without touching either.
 
-Three steps, each a pure function of the population and its argument:
+Two steps, each a pure function of the population and its argument:
 
 * `Engine.record`: a handover -> the events that it means;
-* `Engine.decide`: the population -> the events that the strategy decides;
-* `Engine.plan`: what should run against what does -> commands.
+* `Engine.decide`: the population -> the events that the strategy decides.
 
-The caller commits the events of the first two before it sends a command of the third. A resumed run is the same loop
-with nothing running.
+The caller commits the events before it carries out what follows from them (`ramet.core.roster`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ramet.core.events import Began, Decided, Ended, Event, Failed, Finished, Kept, Noted, Opened, Reported
+from ramet.core.events import (
+    Began,
+    Decided,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Kept,
+    Lost,
+    Noted,
+    Opened,
+    Reported,
+    Resumed,
+)
 from ramet.core.messages import Block, Handover, Lease
-from ramet.core.population import Member, Population
+from ramet.core.population import Checkpoint, Member, Population
 from ramet.core.scene import Decision, Scene
 from ramet.core.stopping import StopRules, Threshold
 from ramet.errors import StrategyError
@@ -38,6 +49,7 @@ class Strategy(Protocol):
     def decides(self) -> bool: ...  # noqa: D102
     def due(self, member: Member) -> float: ...  # noqa: D102
     def decide(self, scene: Scene) -> Sequence[Decision]: ...  # noqa: D102
+    def replace(self, scene: Scene, member: int) -> Decision | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class Terms:
         rank_attribute, rank_order: the metric that retention orders checkpoints by; None keeps the newest.
         max_failures: failures that a member may have and still be started again; -1 for any number.
         fail_fast: end the run at the first failure.
+        replace: let a strong member's clone take the place of one whose failures are too many.
     """
 
     metric: str | None = None
@@ -57,47 +70,11 @@ class Terms:
     rank_order: str = "max"
     max_failures: int = 0
     fail_fast: bool = False
+    replace: bool = False
 
 
-@dataclass(slots=True)
-class Running:
-    """A stretch of work under way: which segment of which member, in which slot, and whether it waits for an answer.
-
-    ``until`` is the decision point that it was last leased to.
-    """
-
-    work: int
-    segment: int
-    member: int
-    slot: int
-    waiting: bool = False
-    until: float = -math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin ``member``'s current segment, from its last checkpoint, in ``slot``."""
-
-    member: int
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Proceed:
-    """Answer ``work``, which waits: go on, under this lease."""
-
-    work: int
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End ``work``: its place, or its segment, belongs to something else now."""
-
-    work: int
-
-
-Command = Start | Proceed | Stop
+COMPLETE = "every member is done"
+"""Why a run ends that has nothing left to do."""
 
 AUTOMATIC = (
     "training_iteration",
@@ -120,8 +97,9 @@ class Engine:
         self.population, self.strategy, self.space = population, strategy, space
         self.rules, self.terms = rules, terms
         self._out: list[Event] = []
-        # Who may be ready: those that have handed over a checkpoint since they last decided. A cache of `_is_ready`.
-        self._fresh: set[int] = {member.number for member in population.members}
+        self.ready: set[int] = set()
+        """The live members that have handed over a checkpoint at or past their decision point."""
+        self._touched: set[int] = set()
 
     # ------------------------------------------------------------------ record
 
@@ -131,6 +109,66 @@ class Engine:
         for number, hparams in enumerate(founders):
             self._do(Opened(number, number, None, 0, hparams, {"why": "founder"}))
         return self._taken()
+
+    def resume(
+        self,
+        founders: Sequence[Mapping[str, Any]],
+        facts: Mapping[str, Any],
+        *,
+        again: Iterable[int] = (),
+        anew: Iterable[int] = (),
+        rules: bool = False,
+        at: float = 0.0,
+    ) -> list[Event]:
+        """Take up the run that the population's events tell of.
+
+        Args:
+            founders: the configurations of all members; those beyond the present ones are new.
+            facts: what has been changed.
+            again: members that have ended and train on.
+            anew: those of them that do so from the very start.
+            rules: whether stop rules have been changed.
+            at: the Unix time.
+        """
+        population, new = self.population, len(self.population.members)
+        self._do(Resumed(len(founders), tuple(again), facts, rules, at))
+        for number in [*anew, *range(new, len(founders))]:
+            why = "founder" if number >= new else "restarted"
+            self._do(Opened(len(population.segments), number, None, 0, founders[number], {"why": why}))
+        self._reopen()
+        return self._taken()
+
+    def remember(self, event: Reported) -> None:
+        """Let the stoppers that judge the whole run see a report of a run that is taken up; what they say is past."""
+        member = self.population.members[self.population.segments[event.segment].member]
+        for _ in self._judged(member, event.first, event.last, event.rows, 0.0):
+            pass
+
+    def lose(self, name: Checkpoint, reason: str) -> list[Event]:
+        """A checkpoint is damaged or gone: let the members that stood on it go on from an older one.
+
+        That is the latest on the way to the member's model that is there; without any it is a founder again.
+        """
+        population = self.population
+        if name not in population.present:
+            return []
+        self._do(Lost(*name, reason))
+        self._reopen()
+        return self._taken()
+
+    def _reopen(self) -> None:
+        """Open a segment for everyone whose checkpoint was lost: there was one, and they stand nowhere."""
+        population = self.population
+        for member in population.live:
+            segment = population.current(member.number)
+            if member.point is not None or not (segment.points or segment.parent is not None):
+                continue
+            older, number = population.older(member.number), len(population.segments)
+            if older is None:
+                hparams = population.lineage(segment.number)[0].hparams
+                self._do(Opened(number, member.number, None, 0, hparams, {"why": "lost"}))
+            else:
+                self._do(Opened(number, member.number, *older.checkpoint, segment.hparams, {"why": "lost"}))
 
     def record(self, segment: int, handover: Handover) -> list[Event]:
         """Return what ``handover``, about work on ``segment``, means. Nothing, if the segment is over."""
@@ -147,6 +185,8 @@ class Engine:
                 return self._taken()
             if self._run_rules(segment, member, block):
                 return self._taken()
+        if handover.trouble is not None:
+            self._note(f"trouble:{member.number}", f"member {member.number} waits: {handover.trouble}")
         if handover.overdue and member.point is None and self.strategy.decides:
             self._note_overdue(member)
         if handover.error is not None:
@@ -181,8 +221,10 @@ class Engine:
         assert isinstance(score, float)
         assert isinstance(rank, float)
         time = block.time if block.time is not None else float(block.last)
-        self._do(Kept(segment, block.last, time, score, rank, block.clock, block.stopping))
-        self._fresh.add(member.number)
+        size = 0 if block.stored is None else block.stored.size
+        self._do(
+            Kept(segment, block.last, time, score, rank, block.clock, block.stopping, size, block.pinned),
+        )
         return True
 
     def _signed(
@@ -210,18 +252,29 @@ class Engine:
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""
+        for name, one, everyone in self._judged(member, block.first, block.last, block.rows, block.clock):
+            if one and member.live:
+                self._do(Finished(segment, f"{name} said so"))
+            if everyone and self.population.ended is None:
+                self._do(Ended(f"{name} ended the run"))
+        return bool(self.rules.run) and (not member.live or self.population.ended is not None)
+
+    def _judged(
+        self, member: Member, first: int, last: int, rows: str, clock: float
+    ) -> Iterator[tuple[str, bool, bool]]:
+        """Yield the verdicts on each row: who judged, whether this member stops, whether everyone does."""
         if not self.rules.run:
-            return False
-        data = json.loads(block.rows)
+            return
+        data = json.loads(rows)
         for offset, values in enumerate(data["rows"]):
             row = dict(zip(data["columns"], values, strict=True))
             row.update(
-                training_iteration=block.first + offset,
-                compute_iterations=member.compute - (block.last - block.first) + offset,
+                training_iteration=first + offset,
+                compute_iterations=member.compute - (last - first) + offset,
                 trial_id=f"{member.number:05d}",
                 config=self.population.hparams(member.number),
             )
-            row.setdefault("time_total_s", block.clock)
+            row.setdefault("time_total_s", clock)
             for stopper in self.rules.run:
                 name = type(stopper).__name__
                 try:
@@ -231,11 +284,7 @@ class Engine:
                         f"RunConfig(stop={name}(…)) raised {type(error).__name__}: {error} when it was asked about "
                         f"report {row['training_iteration']} of member {member.number}, {sorted(data['columns'])}"
                     ) from error
-                if one and member.live:
-                    self._do(Finished(segment, f"{name} said so"))
-                if everyone:
-                    self._do(Ended(f"{name} ended the run"))
-        return not member.live or self.population.ended is not None
+                yield name, one, everyone
 
     def _finish(self, segment: int, member: Member, reason: str) -> None:
         metric = self.terms.metric
@@ -255,41 +304,43 @@ class Engine:
 
     def _check_stop_metrics(self, member: Member) -> None:
         for rule in self.rules.member:
-            if not isinstance(rule, Threshold) or rule.metric in AUTOMATIC or rule.metric in member.metrics:
-                continue
-            kind = f"stop:{rule.metric}"
-            if kind not in self.population.noted:
-                self._do(
-                    Noted(
-                        kind,
-                        f"RunConfig(stop={{{rule.metric!r}: {rule.value}}}) cannot stop member {member.number}, which "
-                        f"has reported {sorted(member.metrics)} so far: report it or change stop=",
-                    )
+            if isinstance(rule, Threshold) and rule.metric not in AUTOMATIC and rule.metric not in member.metrics:
+                self._note(
+                    f"stop:{rule.metric}",
+                    f"RunConfig(stop={{{rule.metric!r}: {rule.value}}}) cannot stop member {member.number}, which "
+                    f"has reported {sorted(member.metrics)} so far: report it or change stop=",
                 )
 
     def _note_overdue(self, member: Member) -> None:
-        if "no-checkpoint" not in self.population.noted:
-            self._do(
-                Noted(
-                    "no-checkpoint",
-                    f"member {member.number} has passed two perturbation intervals (2 x {self.strategy.interval:g} on "
-                    f"{self.strategy.time_attr}) without a checkpoint, so it can neither clone nor be cloned: pass "
-                    "checkpoint= to report() at least once in an interval, or ask should_checkpoint()",
-                )
+        self._note(
+            "no-checkpoint",
+            f"member {member.number} has passed two perturbation intervals (2 x {self.strategy.interval:g} on "
+            f"{self.strategy.time_attr}) without a checkpoint, so it can neither clone nor be cloned: pass "
+            "checkpoint= to report() at least once in an interval, or ask should_checkpoint()",
+        )
+
+    def note_budget(self) -> list[Event]:
+        """Say so, if the checkpoints that are needed are more than the budget allows."""
+        kept = self.population.retention
+        if kept.max_bytes is not None and kept.bytes > kept.max_bytes:
+            self._note(
+                "max_bytes",
+                f"the checkpoints that are needed take {kept.bytes:,} bytes, more than "
+                f"CheckpointConfig(max_bytes={kept.max_bytes}) allows: nothing else is kept, and they stay",
             )
+        return self._taken()
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind not in self.population.noted:
+            self._do(Noted(kind, text))
 
     # ------------------------------------------------------------------ decide
-
-    def ready(self) -> set[int]:
-        """The live members that have handed over a checkpoint at or past their decision point."""
-        members = self.population.members
-        self._fresh = {number for number in self._fresh if self._is_ready(members[number])}
-        return set(self._fresh)
 
     def _is_ready(self, member: Member) -> bool:
         point = member.point
         return (
-            member.live
+            self.strategy.decides
+            and member.live
             and point is not None
             and point is not member.decided
             and point.segment == member.segment
@@ -299,17 +350,13 @@ class Engine:
     def decide(self) -> list[Event]:
         """Return what the strategy decides now: for every live member at once when synchronous, else as they come."""
         population = self.population
-        if not self.strategy.decides or population.ended is not None:
+        if not self.ready or population.ended is not None:
             return []
-        ready = self.ready()
-        if not ready:
+        if self.strategy.synch and len(self.ready) < population.training:
             return []
-        if self.strategy.synch:
-            if len(ready) == population.training:
-                self._decide(sorted(ready))
-        else:
-            for member in sorted(ready):
-                self._decide([member])
+        ready = sorted(self.ready)
+        for together in [ready] if self.strategy.synch else [[member] for member in ready]:
+            self._decide(together)
         return self._taken()
 
     def _decide(self, ready: list[int]) -> None:
@@ -321,23 +368,27 @@ class Engine:
                 f"{type(self.strategy).__name__}.decide returned decisions for members {sorted(decisions)}, asked for "
                 f"{ready}: it owes exactly one to each"
             )
-        for member in ready:
-            decision = decisions[member]
-            point = population.members[member].point
-            assert point is not None
-            self._do(Decided(member, point.segment, point.iteration, decision.verdict, decision.reason))
-            if decision.start is None:
-                continue
-            if decision.start not in population.present:
-                raise StrategyError(
-                    f"{type(self.strategy).__name__} starts member {member} from checkpoint {decision.start}, which is "
-                    "not there: start from a point of the scene"
-                )
-            hparams = population.hparams(member) if decision.hparams is None else decision.hparams
-            info = {"why": decision.verdict, **decision.info}
-            self._do(Opened(len(population.segments), member, *decision.start, hparams, info))
+        # Where all were ready, whom the failed are cloned from does not depend on when they failed.
+        failed = [m.number for m in population.members if m.state == "failed"] if self.terms.replace else []
+        replaced = [decision for member in failed if (decision := self.strategy.replace(scene, member)) is not None]
+        for decision in [*(decisions[member] for member in ready), *replaced]:
+            self._carry_out(decision)
 
-    # ------------------------------------------------------------------ plan
+    def _carry_out(self, decision: Decision) -> None:
+        population, member = self.population, decision.member
+        point = population.members[member].point
+        at = (population.current(member).number, 0) if point is None else point.checkpoint
+        self._do(Decided(member, *at, decision.verdict, decision.reason))
+        if decision.start is None:
+            return
+        if decision.start not in population.present:
+            raise StrategyError(
+                f"{type(self.strategy).__name__} starts member {member} from checkpoint {decision.start}, which is "
+                "not there: start from a point of the scene"
+            )
+        hparams = population.hparams(member) if decision.hparams is None else decision.hparams
+        info = {"why": decision.verdict, **decision.info}
+        self._do(Opened(len(population.segments), member, *decision.start, hparams, info))
 
     def lease(self, member: int) -> Lease:
         """Return the leave to train that ``member`` has now."""
@@ -345,82 +396,36 @@ class Engine:
         until = strategy.due(self.population.members[member]) if strategy.decides else math.inf
         return Lease(until, strategy.interval, each_report=bool(self.rules.run))
 
-    def plan(self, running: Iterable[Running], free: Sequence[int]) -> list[Command]:
-        """Compare what should run with what does.
-
-        Args:
-            running: the work under way.
-            free: the slots without work.
-
-        Slots go to the member that has worked least. One that waits at a synchronous barrier, or is ahead of another
-        that has no slot, gives its own up, but only where it stands at a checkpoint.
-        """
-        population, commands = self.population, list[Command]()
-        if population.ended is not None:
-            return [Stop(work.work) for work in running]
-        ready = self.ready() if self.strategy.decides else set()
-        free = list(free)
-        held: set[int] = set()
-        waiting: list[Running] = []
-        for work in running:
-            member = population.members[work.member]
-            if member.live and member.segment == work.segment:
-                held.add(work.member)
-                if work.waiting:
-                    waiting.append(work)
-            else:
-                commands.append(Stop(work.work))
-                free.append(work.slot)
-        if not waiting and (not free or len(held) == population.training):
-            return commands
-        wanting = sorted(
-            (member for member in population.live if member.number not in held and member.number not in ready),
-            key=_behind,
-            reverse=True,
-        )
-        for work in sorted(waiting, key=lambda work: _behind(population.members[work.member]), reverse=True):
-            member = population.members[work.member]
-            at_barrier = work.member in ready
-            yields = len(wanting) > len(free) and self._at_checkpoint(member, work.until)
-            if yields and (at_barrier or _behind(wanting[-1 - len(free)])[0] < _behind(member)[0]):
-                commands.append(Stop(work.work))
-                free.append(work.slot)
-                if not at_barrier:
-                    wanting.append(member)
-                    wanting.sort(key=_behind, reverse=True)
-            elif not at_barrier:
-                commands.append(Proceed(work.work, self.lease(work.member)))
-        for slot in sorted(free):
-            if wanting:
-                commands.append(Start(wanting.pop().number, slot))
-        return commands
-
-    def _at_checkpoint(self, member: Member, until: float) -> bool:
-        """Whether the member has just handed over a checkpoint, at or past the end of its lease.
-
-        A lease of one report (a stop rule that the controller judges) is no reason to yield: the function would be
-        started anew for every report.
-        """
-        points = self.population.segments[member.segment].points
-        at = self.population.segments[member.segment].last
-        return bool(points) and points[-1].iteration == at and points[-1].time >= until
-
     # ------------------------------------------------------------------
+
+    def touched(self) -> set[int]:
+        """Take out the members that something has happened to since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     def _do(self, event: Event) -> None:
         self.population.apply(event)
         self._out.append(event)
+        match event:
+            case Noted() | Ended():
+                return
+            case Opened(member=number) | Decided(member=number):
+                self._touch(number)
+            case Began() | Resumed() | Lost():
+                for member in self.population.members:
+                    self._touch(member.number)
+            case (
+                Reported(segment=segment) | Kept(segment=segment) | Failed(segment=segment) | Finished(segment=segment)
+            ):
+                self._touch(self.population.segments[segment].member)
+
+    def _touch(self, number: int) -> None:
+        self._touched.add(number)
+        if self._is_ready(self.population.members[number]):
+            self.ready.add(number)
+        else:
+            self.ready.discard(number)
 
     def _taken(self) -> list[Event]:
         out, self._out = self._out, []
         return out
-
-
-def _behind(member: Member) -> tuple[int, int]:
-    """Order members by the work that they have done; the number settles ties.
-
-    Not by how far their models are: a clone is set back to where its donor was, and two that are cloned over and over
-    would hold the slots for ever, while the donor that they wait for never gets one.
-    """
-    # A failure counts as work, or a member that fails at once for ever would be the first for ever.
-    return (member.worked + member.failures, member.number)

@@ -23,7 +23,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Began(Event):
-    """The run was set up; ``facts`` says how (metric, mode, strategy, space …), ``members`` how many there are."""
+    """The run was set up; ``facts`` says how (metric, mode, strategy, space, retention …), ``members`` how many."""
 
     seed: int
     members: int
@@ -34,7 +34,8 @@ class Began(Event):
 class Opened(Event):
     """``member`` trains ``segment`` from now on, from checkpoint (``parent``, ``iteration``), under ``hparams``.
 
-    A founder has no parent and iteration 0. ``info`` says why, and what the strategy wants remembered.
+    A founder, or one that has to begin from nothing again, has no parent and iteration 0. ``info`` says why, and what
+    the strategy wants remembered.
     """
 
     segment: int
@@ -70,7 +71,7 @@ class Kept(Event):
 
     ``time`` is the value of ``time_attr`` in that report; ``score`` the metric, signed so that larger is better, NaN
     where it was not finite in the good direction; ``rank`` the value of ``checkpoint_score_attribute``, signed alike;
-    ``stopping`` the state of the stop rules.
+    ``stopping`` the state of the stop rules; ``size`` its bytes; ``pinned`` whether it is kept for good.
     """
 
     clocks: ClassVar[tuple[str, ...]] = ("elapsed",)
@@ -82,6 +83,8 @@ class Kept(Event):
     rank: float
     elapsed: float
     stopping: tuple[Any, ...] = ()
+    size: int = 0
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,35 @@ class Finished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Lost(Event):
+    """The checkpoint (``segment``, ``iteration``) is damaged or gone, though it was needed; ``reason`` says how.
+
+    A live member that stood on it gets an `Opened` in the same transaction, from an older one.
+    """
+
+    segment: int
+    iteration: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Event):
+    """The run was taken up again: what was under way is lost, and live members go back to their last checkpoints.
+
+    ``members`` is how many there are from now on; new ones are opened next. ``again`` had ended, and train on from
+    their last checkpoints. ``facts`` holds what was changed; with ``rules`` the stop rules were, and count anew.
+    """
+
+    clocks: ClassVar[tuple[str, ...]] = ("at",)
+
+    members: int
+    again: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    rules: bool = False
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Noted(Event):
     """Something that the user should hear of; ``kind`` is a short slug, said once each."""
 
@@ -132,5 +164,6 @@ class Ended(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Began, Opened, Reported, Kept, Decided, Failed, Finished, Noted, Ended)
+    kind.__name__: kind
+    for kind in (Began, Opened, Reported, Kept, Decided, Failed, Finished, Lost, Resumed, Noted, Ended)
 }

@@ -6,7 +6,7 @@ A run is a forest of segments. `Population.apply` is the one function that chang
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +18,18 @@ from ramet.core.events import (
     Failed,
     Finished,
     Kept,
+    Lost,
     Noted,
     Opened,
     Reported,
+    Resumed,
 )
+from ramet.core.retention import Checkpoint, Retention
 
-Checkpoint = tuple[int, int]
-"""A checkpoint's name: (segment, iteration) of the report that carried it."""
+__all__ = ["Checkpoint", "Member", "Point", "Population", "Segment", "fold"]
+
+JITTER = 60.0
+"""Seconds by which reports of different workers may come out of order; one that is older tells of a clock set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Point:
 
 @dataclass(slots=True)
 class Segment:
-    """One member training under one assignment from one checkpoint (``parent``, ``start``)."""
+    """One member training under one assignment from one checkpoint (``parent``, ``start``), made at ``origin``."""
 
     number: int
     member: int
@@ -59,6 +64,7 @@ class Segment:
     hparams: Mapping[str, Any]
     info: Mapping[str, Any]
     last: int
+    origin: Point | None = None
     points: list[Point] = field(default_factory=list)
 
 
@@ -87,7 +93,6 @@ class Member:
     stopping: tuple[Any, ...] = ()
     error: str | None = None
     reason: str | None = None
-    best: list[Point] = field(default_factory=list)
 
     @property
     def live(self) -> bool:
@@ -98,9 +103,6 @@ class Member:
 class Population:
     """Members, segments, scores, lineage and live checkpoints, as far as the events so far say.
 
-    Args:
-        keep: how many best checkpoints a member keeps besides those that are needed; None keeps all.
-
     >>> population = Population()
     >>> population.apply(Began(seed=0, members=1, facts={}))
     >>> population.apply(Opened(segment=0, member=0, parent=None, iteration=0, hparams={"lr": 0.1}))
@@ -108,8 +110,7 @@ class Population:
     0
     """
 
-    def __init__(self, keep: int | None = None) -> None:
-        self.keep = keep
+    def __init__(self) -> None:
         self.seed = 0
         self.facts: Mapping[str, Any] = {}
         self.members: list[Member] = []
@@ -118,14 +119,33 @@ class Population:
         self.verdicts: dict[tuple[str, str], int] = {}
         self.noted: dict[str, str] = {}
         self.ended: str | None = None
-        self.present: set[Checkpoint] = set()
-        self._starts: dict[Checkpoint, int] = {}
-        self._doubtful: set[Checkpoint] = set()
+        self.spent = 0.0  # seconds of training so far, by the reports' clock
+        self.retention = Retention()
+        self._rewound: set[int] = set()
+        self._at: float | None = None
 
     # ------------------------------------------------------------------ the one funnel
 
+    def fits(self, event: Event) -> bool:
+        """Whether ``event`` is about what goes on: not about a segment that is over, nor about rows already had."""
+        if not isinstance(event, (Reported, Kept, Failed, Finished)):
+            return True
+        segment = self.segments[event.segment]
+        member = self.members[segment.member]
+        if member.segment != event.segment:
+            return False
+        match event:
+            case Reported():
+                return member.live and event.first == segment.last + 1 and event.last >= event.first
+            case Kept():
+                return event.iteration == segment.last
+            case _:
+                return member.live
+
     def apply(self, event: Event) -> None:
-        """Take in what happened. An event about a segment that is over, or about rows already had, changes nothing."""
+        """Take in what happened. What does not fit changes nothing."""
+        if not self.fits(event):
+            return
         match event:
             case Reported():
                 self._reported(event)
@@ -139,51 +159,48 @@ class Population:
                 self._failed(event)
             case Finished():
                 member = self.members[self.segments[event.segment].member]
-                if member.segment == event.segment and member.live:
-                    member.state, member.reason = "finished", event.reason
-                    self._let_go(member)
+                member.state, member.reason = "finished", event.reason
+                self._let_go(member)
+            case Lost():
+                self._lost(event)
+            case Resumed():
+                self._resumed(event)
             case Noted():
                 self.noted.setdefault(event.kind, event.text)
             case Began():
                 self.seed, self.facts = event.seed, event.facts
-                self.members = [Member(number) for number in range(event.members)]
-                self.training = event.members
+                self.retention.follow(event.facts)
+                self._join(event.members)
             case Ended():
                 self.ended = event.reason
             case _:
                 raise TypeError(f"{type(event).__name__} is not an event of a run")
 
+    def _join(self, members: int) -> None:
+        self.training += members - len(self.members)
+        self.members += [Member(number) for number in range(len(self.members), members)]
+
     def _reported(self, event: Reported) -> None:
         segment = self.segments[event.segment]
         member = self.members[segment.member]
-        if member.segment != event.segment or not member.live or event.first != segment.last + 1:
-            return
         segment.last = event.last
         member.compute += event.last - event.first + 1
         member.worked += event.last - event.first + 1
         # What is known of each metric, though not every row reports all of them.
         same = member.metrics.keys() <= event.metrics.keys()
         member.metrics = event.metrics if same else {**member.metrics, **event.metrics}
+        if self._at is None or not self._at - JITTER <= event.at <= self._at:
+            self.spent += max(event.at - self._at, 0.0) if self._at is not None else 0.0
+            self._at = event.at
 
     def _kept(self, event: Kept) -> None:
         segment = self.segments[event.segment]
         member = self.members[segment.member]
-        if member.segment != event.segment or event.iteration != segment.last:
-            return
         point = Point(event.segment, event.iteration, event.time, event.score, event.rank, event.elapsed)
-        before = member.point
         segment.points.append(point)
-        member.point, member.kept_compute, member.stopping = point, member.compute, event.stopping
-        self.present.add(point.checkpoint)
-        if before is not None:
-            self._doubtful.add(before.checkpoint)
-        if self.keep is not None:
-            member.best.append(point)
-            if len(member.best) > self.keep:
-                # NaN first, then the lowest rank, then the oldest: the one to let go.
-                worst = min(member.best, key=lambda p: (not math.isnan(p.rank), p.rank if p.rank == p.rank else 0.0))
-                member.best.remove(worst)
-                self._doubtful.add(worst.checkpoint)
+        self.retention.add(member.number, point.checkpoint, event.rank, event.size, pinned=event.pinned)
+        self._move(member, point=point)
+        member.kept_compute, member.stopping = member.compute, event.stopping
 
     def _decided(self, event: Decided) -> None:
         member = self.members[event.member]
@@ -191,56 +208,102 @@ class Population:
         self.verdicts[key] = self.verdicts.get(key, 0) + 1
         member.decisions += 1
         member.exploits += event.verdict == "exploit"
-        if member.decided is not None:
-            self._doubtful.add(member.decided.checkpoint)
-        member.decided = member.point
+        self._move(member, decided=member.point)
         if member.point is not None:
             member.since = member.point.time
 
     def _opened(self, event: Opened) -> None:
-        segment = Segment(
-            event.segment, event.member, event.parent, event.iteration, event.hparams, event.info, event.iteration
-        )
-        assert event.segment == len(self.segments), "segments are numbered in order"
-        self.segments.append(segment)
+        if event.segment != len(self.segments):
+            raise ValueError(f"segment {event.segment} was opened where {len(self.segments)} is the next")
         member = self.members[event.member]
-        left = member.segment
+        left, stranded = member.segment, member.live and member.point is None
+        origin = None if event.parent is None else self.point((event.parent, event.iteration))
+        self.segments.append(
+            Segment(
+                number=event.segment,
+                member=event.member,
+                parent=event.parent,
+                start=event.iteration,
+                hparams=event.hparams,
+                info=event.info,
+                last=event.iteration,
+                origin=origin,
+            )
+        )
         member.segment = event.segment
         member.kept_compute = member.compute
-        if event.parent is None:
+        if member.state != "training":  # it had failed, and is replaced or begins anew
+            self._revive(member)
+        self.retention.enter(None if origin is None else origin.checkpoint)
+        if left < 0:
             return
-        start = next(p for p in reversed(self.segments[event.parent].points) if p.iteration == event.iteration)
-        self._starts[start.checkpoint] = self._starts.get(start.checkpoint, 0) + 1
-        for name in (member.point, member.decided):
-            if name is not None:
-                self._doubtful.add(name.checkpoint)
-        # The clone goes on from where its donor stood, and its interval counts from there.
-        member.point = member.decided = start
-        member.since = start.time
-        if left >= 0:
-            self._release(left)
+        # The clone goes on from where its donor stood, and its interval counts from there. One that lost its
+        # checkpoint has decided already for the stretch that it makes again.
+        self._move(member, point=origin, decided=origin)
+        if not stranded:
+            member.since = 0.0 if origin is None else origin.time
+        if origin is None:
+            member.metrics, member.stopping = {}, ()
+        self.retention.leave(left)
 
     def _failed(self, event: Failed) -> None:
-        segment = self.segments[event.segment]
-        member = self.members[segment.member]
-        if member.segment != event.segment or not member.live:
-            return
+        member = self.members[self.segments[event.segment].member]
         member.failures += 1
         member.error = event.error
         if event.final:
             member.state = "failed"
             self._let_go(member)
         else:
-            self.rewind(member.number)
+            self._rewind(member)
 
-    def rewind(self, number: int) -> None:
+    def _rewind(self, member: Member) -> None:
         """Forget the rows of a member's current segment past its last checkpoint: they will be made again."""
-        member = self.members[number]
         segment = self.segments[member.segment]
         segment.last = segment.points[-1].iteration if segment.points else segment.start
+        self._rewound.add(segment.number)
         member.compute = member.kept_compute
         if not segment.points and segment.parent is None:
             member.metrics = {}
+
+    def _lost(self, event: Lost) -> None:
+        name = (event.segment, event.iteration)
+        self.retention.lose(name)
+        for member in self.members:
+            if member.point is not None and member.point.checkpoint == name:
+                # One that trains is opened anew next; one that has ended shows what is left of it.
+                self._move(member, point=None if member.live else self.older(member.number))
+
+    def _resumed(self, event: Resumed) -> None:
+        self.ended, self._at = None, None
+        self.facts = {**self.facts, **event.facts}
+        self.retention.follow(event.facts)
+        self._join(event.members)
+        for number in event.again:
+            self._revive(self.members[number])
+        for member in self.members:
+            if event.rules:
+                member.stopping = ()
+            if member.live and member.segment >= 0:
+                self._rewind(member)
+
+    def _revive(self, member: Member) -> None:
+        member.state, member.error, member.reason, member.failures = "training", None, None, 0
+        self.training += 1
+
+    def _let_go(self, member: Member) -> None:
+        """A member is over: it needs its latest checkpoint and its best ones, not the one at its last decision."""
+        self.training -= 1
+        self._move(member, decided=None)
+
+    def _move(self, member: Member, **to: Point | None) -> None:
+        """Let ``member`` stand elsewhere; what it stands on is held."""
+        for what, point in to.items():
+            before: Point | None = getattr(member, what)
+            if point is not None:
+                self.retention.hold(point.checkpoint)
+            setattr(member, what, point)
+            if before is not None:
+                self.retention.release(before.checkpoint)
 
     # ------------------------------------------------------------------ reading
 
@@ -288,59 +351,56 @@ class Population:
                     yield segment, point
 
     def point(self, checkpoint: Checkpoint) -> Point:
-        """The report that carried ``checkpoint``."""
-        return next(p for p in self.segments[checkpoint[0]].points if p.iteration == checkpoint[1])
+        """The report that carried ``checkpoint``.
 
-    # ------------------------------------------------------------------ which checkpoints are alive
+        Raises:
+            KeyError: there was none.
+        """
+        for point in reversed(self.segments[checkpoint[0]].points):
+            if point.iteration == checkpoint[1]:
+                return point
+        raise KeyError(checkpoint)
+
+    def older(self, member: int) -> Point | None:
+        """The latest report on the way to ``member``'s model whose checkpoint is there; None if none is."""
+        end: float = math.inf
+        for segment in reversed(self.lineage(self.members[member].segment)):
+            for point in reversed(segment.points):
+                if point.iteration <= end and point.checkpoint in self.present:
+                    return point
+            end = segment.start
+        return None
+
+    # ------------------------------------------------------------------ what follows for what is kept
+
+    @property
+    def present(self) -> KeysView[Checkpoint]:
+        """The checkpoints that there are."""
+        return self.retention.present.keys()
 
     def garbage(self) -> set[Checkpoint]:
-        """Take out the checkpoints that nothing can reach any more; they count as deleted from now on.
-
-        A checkpoint is alive if a member's current segment starts from it, if it is a member's latest one or the one at
-        its last decision, or if it is among the ``keep`` best of a member. Only those that lost such a tie since the
-        last call are looked at.
-        """
-        if self.keep is None:
-            self._doubtful.clear()
-            return set()
-        dead = {name for name in self._doubtful if name in self.present and not self._alive(name)}
-        self._doubtful.clear()
-        self.present -= dead
-        return dead
+        """Take out the checkpoints that nothing needs any more; they count as deleted from now on."""
+        return self.retention.garbage()
 
     def alive(self) -> set[Checkpoint]:
         """Every checkpoint that must not be deleted."""
-        return {name for name in self.present if self.keep is None or self._alive(name)}
+        return {name for name in self.present if self.retention.alive(name)}
 
-    def _alive(self, name: Checkpoint) -> bool:
-        if self._starts.get(name):
-            return True
-        # A checkpoint's holders are found among the members that can hold it: its maker and its clones (counted above).
-        maker = self.members[self.segments[name[0]].member]
-        held = [maker.point, maker.decided, *maker.best]
-        return any(point is not None and point.checkpoint == name for point in held)
-
-    def _release(self, segment: int) -> None:
-        left = self.segments[segment]
-        if left.parent is None:
-            return
-        name = (left.parent, left.start)
-        self._starts[name] -= 1
-        if not self._starts[name]:
-            del self._starts[name]
-            self._doubtful.add(name)
-
-    def _let_go(self, member: Member) -> None:
-        """A member is over: it needs its latest checkpoint and its best ones, not the one at its last decision."""
-        self.training -= 1
-        if member.decided is not None and member.decided is not member.point:
-            self._doubtful.add(member.decided.checkpoint)
-            member.decided = None
+    def rewound(self) -> dict[int, int]:
+        """Take out the segments that were set back since the last call, with their last iteration now."""
+        rewound, self._rewound = self._rewound, set()
+        return {number: self.segments[number].last for number in sorted(rewound)}
 
 
-def fold(events: Iterable[Event], keep: int | None = None) -> Population:
-    """Return the population that ``events`` lead to."""
-    population = Population(keep)
+def fold(events: Iterable[Event]) -> Population:
+    """Return the population that ``events`` lead to.
+
+    Raises:
+        ValueError: they are no story: one of them is about what was over, or follows a gap.
+    """
+    population = Population()
     for event in events:
+        if not population.fits(event):
+            raise ValueError(f"{event!r:.200} does not follow from what happened before it")
         population.apply(event)
     return population

@@ -52,7 +52,9 @@ class Scene:
     def of(cls, population: Population, space: Space, ready: Iterable[int]) -> Scene:
         """Set the scene for the members ``ready``."""
         ready = sorted(ready)
-        return cls(population, space, ready, standings(population.live, ready))
+        points = standings(population.live, ready)
+        there = {member: point for member, point in points.items() if point.checkpoint in population.present}
+        return cls(population, space, ready, there)
 
     def generator(self, member: int, *name: Name) -> np.random.Generator:
         """Return the generator for one draw in this decision of ``member``, a stream of its own for each name."""

@@ -49,6 +49,8 @@ class Batch:
         stored: StoredCheckpoint | None,
         moment: float | None = None,
         stopping: tuple[Any, ...] = (),
+        *,
+        pinned: bool = False,
     ) -> None:
         """Turn the rows up to ``iteration`` into blocks of equal columns; the last one carries the checkpoint."""
         rows, elapsed, first = self._rows, self._elapsed, self._sealed + 1
@@ -70,6 +72,7 @@ class Batch:
                     clock=elapsed[end - 1],
                     stored=stored if last else None,
                     stopping=stopping if last else (),
+                    pinned=pinned and last,
                 )
             )
             start = end

@@ -12,10 +12,18 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ramet.executor.surroundings import Streams, identity, settle
+
+if TYPE_CHECKING:
+    from ramet.executor.channel import Order
 
 REFUSED = 97
 """Exit status of a worker whose training function would not unwind."""
+
+CUT_OFF = 98
+"""Exit status of a worker whose training function closed its socket."""
 
 
 class Told:
@@ -27,11 +35,18 @@ class Told:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.work = -1
+        self.ordered: Order | None = None
         self.early: list[Any] = []
+        self._socket = identity(connection.fileno())
+
+    def begin(self, work: int) -> None:
+        """From now on, listen to what is said of ``work``."""
+        self.work, self.ordered = work, None
 
     def send(self, message: Any) -> None:
         """Send; a controller that is gone ends this process, for workers never outlive it."""
-        _flush()
+        Streams.flush()
+        self._check_socket()
         try:
             self.connection.send_bytes(pickle.dumps(message, protocol=5))
         except OSError:
@@ -39,44 +54,53 @@ class Told:
 
     def receive(self) -> Any:
         """Wait for the next message."""
-        if self.early:
-            return self.early.pop(0)
+        return self.early.pop(0) if self.early else self._read()
+
+    def _read(self) -> Any:
+        self._check_socket()
         try:
             return pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)
 
+    def _check_socket(self) -> None:
+        """User code that closed all descriptors may have a file of its own under the same number by now."""
+        if identity(self.connection.fileno()) != self._socket:
+            os._exit(CUT_OFF)
+
     def hand_over(self, handover: Any) -> None:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`."""
         self.send(handover)
 
     def answer(self, *, at_checkpoint: bool) -> Any:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`. A recall that crossed the handover is met by it."""
         del at_checkpoint
-        while True:
+        while self.ordered != "stop":
             verb, work, lease = self.receive()
-            if work == self.work:
-                return lease if verb == "proceed" else None
+            if work == self.work and verb != "recall":
+                self.ordered = "stop" if verb == "stop" else None
+                return lease
+        return None
 
-    def stopped(self) -> bool:
-        """See `ramet.executor.worker.Channel`."""
-        while self.connection.poll(0):
-            message = self.receive()
-            if message[0] == "stop" and message[1] == self.work:
-                return True
-            self.early.append(message)
-        return False
+    def order(self) -> Order | None:
+        """See `ramet.executor.channel.Channel`."""
+        self._check_socket()
+        while self.ordered != "stop" and self.connection.poll(0):
+            message = self._read()
+            if message[0] in ("stop", "recall") and message[1] == self.work:
+                self.ordered = message[0]
+            else:
+                self.early.append(message)
+        return self.ordered
+
+    def rest(self, seconds: float) -> None:
+        """See `ramet.executor.channel.Channel`."""
+        self._check_socket()
+        self.connection.poll(seconds)
 
     def refused(self) -> NoReturn:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`."""
         os._exit(REFUSED)
-
-
-def _flush() -> None:
-    """What was printed goes out before the message that follows it, so that it is told to the right member."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
 
 
 def _die_with_parent() -> None:
@@ -90,9 +114,8 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     _die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's to handle
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    settle()
+    streams = Streams()
     told = Told(Connection(descriptor))
     told.send(("booted", slot))
     _, paths, preload, payload = told.receive()
@@ -113,7 +136,8 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         if message[0] != "start":
             continue  # an order about work that has ended meanwhile
         assignment = message[1]
-        told.work = assignment.work
+        streams.restore()
+        told.begin(assignment.work)
         Session(setup, assignment, told, slot).run(function)
-        told.work = -1
+        told.begin(-1)
         told.send(("idle", assignment.work))

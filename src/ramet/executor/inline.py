@@ -14,6 +14,7 @@ from ramet import session as door
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import ConfigError
 from ramet.executor.base import Output
+from ramet.executor.channel import Order
 from ramet.executor.worker import Session
 from ramet.seeding import preserved
 from ramet.trainable import loaded
@@ -26,7 +27,8 @@ class Work:
 
     def __init__(self, executor: InlineExecutor, slot: int, assignment: Assignment) -> None:
         self.executor, self.slot, self.assignment = executor, slot, assignment
-        self.told_to_stop = False
+        self.told_to_stop = self.recalled = self.waits = False
+        self.rests_until = 0.0
         self.lease: Lease | None = None
         self.session: Session | None = None
         self.greenlet = greenlet.greenlet(self._run)
@@ -46,34 +48,46 @@ class Work:
             door.leave(before)
 
     def hand_over(self, handover: Handover) -> None:
-        """See `ramet.executor.worker.Channel`. Whoever does not wait is the first to go on."""
+        """See `ramet.executor.channel.Channel`. Whoever does not wait is the first to go on."""
         if not self.told_to_stop:
             self.executor.came.append(handover)
         if not handover.waiting and handover.ended is None and handover.error is None:
             self.executor.queue.appendleft(self)
-            with preserved():  # the controller, and the user's callbacks in it, may draw
-                self._away()
+            self.pause()
 
     def answer(self, *, at_checkpoint: bool) -> Lease | None:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`."""
+        self.waits, self.recalled = True, False
         if at_checkpoint:  # the session seeds the global generators anew when it goes on
             self._away()
         else:
-            with preserved():
-                self._away()
+            self.pause()
         return None if self.told_to_stop else self.lease
 
-    def stopped(self) -> bool:
-        """See `ramet.executor.worker.Channel`."""
-        return self.told_to_stop
+    def order(self) -> Order | None:
+        """See `ramet.executor.channel.Channel`."""
+        if self.told_to_stop:
+            return "stop"
+        return "recall" if self.recalled else None
+
+    def rest(self, seconds: float) -> None:
+        """See `ramet.executor.channel.Channel`. The others go on meanwhile."""
+        self.rests_until = time.monotonic() + seconds
+        self.executor.queue.append(self)
+        self.pause()
 
     def now(self) -> float:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`."""
         return time.perf_counter()
 
     def refused(self) -> NoReturn:
-        """See `ramet.executor.worker.Channel`: a function that will not unwind is never switched to again."""
+        """See `ramet.executor.channel.Channel`: a function that will not unwind is never switched to again."""
         while True:
+            self._away()
+
+    def pause(self) -> None:
+        """Give the controller its turn; it, and the user's callbacks in it, may draw."""
+        with preserved():
             self._away()
 
     def _away(self) -> None:
@@ -98,6 +112,7 @@ class InlineExecutor:
     """
 
     interactive = True
+    kills = False
 
     def __init__(self, slots: int | None = None) -> None:
         if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
@@ -137,8 +152,9 @@ class InlineExecutor:
 
     def proceed(self, work: int, lease: Lease) -> None:
         """Let the next poll go on with it."""
-        self.works[work].lease = lease
-        self.queue.append(self.works[work])
+        answered = self.works[work]
+        answered.lease, answered.waits = lease, False
+        self.queue.append(answered)
 
     def stop(self, work: int) -> None:
         """Unwind the function now, so that its ``finally`` blocks run before anything else does."""
@@ -150,19 +166,34 @@ class InlineExecutor:
             if stopped.session is not None and not stopped.greenlet.dead:
                 stopped.resume()
 
+    def recall(self, work: int) -> None:
+        """Let it wait at its next flush."""
+        recalled = self.works.get(work)
+        if recalled is not None and not recalled.waits:
+            recalled.recalled = True
+
     def poll(self, timeout: float) -> list[Handover | Output]:
         """Run one function until it hands over."""
-        del timeout
         if self.queue:
-            self._run_next()
+            self._run_next(timeout)
         came, self.came = self.came, []
         for handover in came:
             if isinstance(handover, Handover) and (handover.ended is not None or handover.error is not None):
                 self.works.pop(handover.work, None)
         return came
 
-    def _run_next(self) -> None:
-        self.queue.popleft().resume()
+    def _run_next(self, timeout: float) -> None:
+        """Run the first that does not rest; if all do, rest with them."""
+        for work in self.queue:
+            if not work.rests_until or work.rests_until <= time.monotonic():
+                break
+        else:
+            rest = min(work.rests_until for work in self.queue) - time.monotonic()
+            time.sleep(max(0.0, min(timeout, rest)))
+            return
+        self.queue.remove(work)
+        work.rests_until = 0.0
+        work.resume()
 
     def close(self) -> None:
         """Unwind every function that is still suspended."""

@@ -25,7 +25,7 @@ class _Timed(Work):
         self._from = assignment.iteration
 
     def now(self) -> float:
-        """See `ramet.executor.worker.Channel`."""
+        """See `ramet.executor.channel.Channel`."""
         at = self._from if self.session is None else self.session.iteration
         return self._zero + (at - self._from) * self.duration
 
@@ -36,7 +36,7 @@ class _Timed(Work):
         super().resume()
 
     def hand_over(self, handover: Handover) -> None:
-        """Put the handover where it belongs in time; go on at once if nothing is waited for."""
+        """Put the handover where it belongs in time, and go on when that has come."""
         if self.told_to_stop:
             return
         if self.doomed:
@@ -44,6 +44,13 @@ class _Timed(Work):
         self.simulation.at(self.now(), self, handover)
         if self.doomed:
             self._away()  # for good: a dead worker is never switched to again
+        elif not handover.waiting and handover.ended is None and handover.error is None:
+            self.pause()
+
+    def rest(self, seconds: float) -> None:
+        """Rest in virtual time, and on the clock too, for a disk is what it is."""
+        self._zero += seconds
+        super().rest(seconds)
 
 
 class SimulatedExecutor(InlineExecutor):
@@ -116,16 +123,17 @@ class SimulatedExecutor(InlineExecutor):
         super().proceed(work, lease)
 
     def poll(self, timeout: float) -> list[Handover | Output]:
-        """Run what can run, then return what comes in first in virtual time."""
-        del timeout
+        """Run everybody up to where they hand over, then return what comes in first in virtual time."""
         while self.queue:
-            self._run_next()
+            self._run_next(timeout)
         while self._heap:
             time, _, work, handover = heapq.heappop(self._heap)
             if self.works.get(handover.work) is work:
                 self.time = max(self.time, time)
                 if handover.ended is not None or handover.error is not None:
                     del self.works[handover.work]
+                elif not handover.waiting:
+                    self.queue.append(work)
                 return [handover]
         return []
 

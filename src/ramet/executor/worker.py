@@ -1,7 +1,7 @@
 """The inside of a worker: one `Session` for one stretch of work, the same in every executor.
 
 The session counts, times, batches rows, applies the stop rules, hands over at the end of its lease and seeds the global
-generators. A `Channel` is its only way out.
+generators. A `ramet.executor.channel.Channel` is its only way out.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from threading import get_ident
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ramet import session as door
 from ramet.checkpoint import Checkpoint
-from ramet.core.messages import Assignment, Handover, Lease, Setup
+from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckpoint
 from ramet.core.stopping import Threshold
 from ramet.draws import entropy
-from ramet.errors import CheckpointError, ReportError
+from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, Batch
+from ramet.executor.channel import Channel
+from ramet.executor.room import ROOM_SECONDS, lacks_room
 from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
 from ramet.space import copied
@@ -37,28 +39,6 @@ class Unwind(BaseException):
 
     Derived from BaseException so that ``except Exception`` in user code lets it pass.
     """
-
-
-class Channel(Protocol):
-    """A session's way out."""
-
-    threads: bool
-    """Whether a thread that the function started may report."""
-
-    def hand_over(self, handover: Handover) -> None:
-        """Send, without waiting."""
-
-    def answer(self, *, at_checkpoint: bool) -> Lease | None:
-        """Wait for the answer to a handover that waits: a lease to go on, or None to stop."""
-
-    def stopped(self) -> bool:
-        """Return whether this work was told to stop; never waits."""
-
-    def now(self) -> float:
-        """Return the time in seconds from some fixed moment: the clock, or the virtual one of a simulation."""
-
-    def refused(self) -> NoReturn:
-        """The function went on reporting after it was told to unwind: it loses its place, and never comes back."""
 
 
 class Session:
@@ -92,7 +72,7 @@ class Session:
 
     # ------------------------------------------------------------------ what user code calls
 
-    def report(self, metrics: Any, checkpoint: Checkpoint | None) -> None:
+    def report(self, metrics: Any, checkpoint: Checkpoint | None, pin: bool = False) -> None:
         """Take in one row. What is done here is done for every step of every member: only what cannot wait."""
         if self.over:
             self.channel.refused()
@@ -117,7 +97,7 @@ class Session:
             and not row.get("done")
         ):
             return
-        self._consider(row, elapsed, checkpoint)
+        self._consider(row, elapsed, checkpoint, pin)
 
     def _check_thread(self) -> None:
         """A thread that this function started may report; one that an earlier function left behind may not."""
@@ -133,7 +113,7 @@ class Session:
             )
             raise ReportError(self._trouble)
 
-    def _consider(self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None) -> None:
+    def _consider(self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None, pin: bool) -> None:
         """Look at the row in full: does it stop, is it a boundary, is it time to flush?"""
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             raise CheckpointError(
@@ -143,15 +123,13 @@ class Session:
         reason = self._stop_reason(row, elapsed)
         self._before = elapsed
         if checkpoint is not None or reason is not None or self.lease.each_report:
-            self._hand_over(row, elapsed, checkpoint, reason)
+            self._hand_over(row, elapsed, checkpoint, pin, reason)
             return
         overdue = self._time(row, elapsed) >= self._overdue_at
         if overdue:
             self._overdue_at += max(self.lease.interval, 1e-9)
         if overdue or self._now() >= self._flush_at or len(self._batch) >= FLUSH_ROWS:
-            self._send(overdue=overdue)
-            if self.channel.stopped():
-                self._leave()
+            self._flush(overdue=overdue)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -296,16 +274,15 @@ class Session:
         return self._latest_time
 
     def _hand_over(
-        self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None, reason: str | None
+        self, row: dict[str, Any], elapsed: float, checkpoint: Checkpoint | None, pin: bool, reason: str | None
     ) -> None:
         moment = self._time(row, elapsed)
         if checkpoint is not None:
             # What saving costs is no training time of the model; a clone would inherit it.
             before = self._now()
-            name = f"{self.assignment.segment:06d}-{self.iteration:08d}"
-            stored = checkpoint.pack(self.store, name)
+            stored = self._packed(checkpoint)
             self._zero += self._now() - before
-            self._batch.seal(self.iteration, stored, moment, tuple(self._states) if self._others else ())
+            self._batch.seal(self.iteration, stored, moment, tuple(self._states) if self._others else (), pinned=pin)
             self._checkpoint = stored
             self._overdue_at = math.inf
         if reason is not None:
@@ -314,23 +291,65 @@ class Session:
             raise Unwind
         boundary = checkpoint is not None and moment >= self.lease.until
         if boundary or self.lease.each_report:
-            before = self._now()
-            self._send(waiting=True)
-            lease = self.channel.answer(at_checkpoint=checkpoint is not None)
-            self._zero += self._now() - before
-            if lease is None:
-                self._leave()
-            else:
-                self._set_lease(lease)
+            self._wait(at_checkpoint=checkpoint is not None)
         elif self._now() >= self._flush_at or self._batch.heavy:
-            self._send()
-            if self.channel.stopped():
-                self._leave()
+            self._flush(at_checkpoint=checkpoint is not None)
         if checkpoint is not None:
             self.reseed()
         self._look_ahead()
 
-    def _leave(self) -> None:
+    def _packed(self, checkpoint: Checkpoint) -> StoredCheckpoint:
+        """Take the checkpoint over. On a full disk say so, and try again until there is room."""
+        name = f"{self.assignment.segment:06d}-{self.iteration:08d}"
+        while True:
+            try:
+                return checkpoint.pack(self.store, name)
+            except Exception as error:
+                if not lacks_room(error):
+                    raise
+                why = getattr(error, "strerror", None) or "no room is left"
+                trouble = (
+                    f"its checkpoint of iteration {self.iteration} cannot be saved in {self.store.root} ({why}); it "
+                    "tries again every second, and goes on by itself when there is room"
+                )
+            self._stand_by(trouble)
+
+    def _stand_by(self, trouble: str) -> None:
+        """Say what is wanting, and let time pass; the rows wait with the checkpoint that belongs to them."""
+        self.channel.hand_over(Handover(self.assignment.work, trouble=trouble))
+        self.channel.rest(ROOM_SECONDS)
+        order = self.channel.order()
+        if order == "recall":
+            self.channel.hand_over(Handover(self.assignment.work, waiting=True, trouble=trouble))
+            self._obey_answer(at_checkpoint=False)
+        elif order == "stop":
+            self._leave()
+
+    def _flush(self, *, at_checkpoint: bool = False, overdue: bool = False) -> None:
+        """Hand over what there is and do as ordered: go on, wait, or leave."""
+        if self.channel.order() == "recall":
+            self._wait(at_checkpoint=at_checkpoint, overdue=overdue)
+            return
+        self._send(overdue=overdue)
+        order = self.channel.order()  # a suspended function gets its orders while it hands over
+        if order == "stop":
+            self._leave()
+        elif order == "recall":
+            self._flush_at = -math.inf  # at the next report
+
+    def _wait(self, *, at_checkpoint: bool, overdue: bool = False) -> None:
+        before = self._now()
+        self._send(waiting=True, overdue=overdue)
+        self._obey_answer(at_checkpoint=at_checkpoint)
+        self._zero += self._now() - before
+
+    def _obey_answer(self, *, at_checkpoint: bool) -> None:
+        lease = self.channel.answer(at_checkpoint=at_checkpoint)
+        if lease is None:
+            self._leave()
+        self._set_lease(lease)
+
+    def _leave(self) -> NoReturn:
         self.over = True
         raise Unwind
 
@@ -374,10 +393,16 @@ class Session:
         except BaseException as error:
             if not self.over:
                 self.over = True
-                fault = "report" if isinstance(error, (ReportError, CheckpointError)) else None
-                self._send(error=_told(error), fault=fault)
+                self._send(error=_told(error), fault=self._fault(error))
         finally:
             door.leave(before)
+
+    def _fault(self, error: BaseException) -> str | None:
+        """Return whose fault it is, as far as that says what to do next."""
+        if isinstance(error, DamageError):
+            started_from = self.assignment.checkpoint
+            return "checkpoint" if started_from is not None and self._checkpoint is started_from else None
+        return "report" if isinstance(error, (ReportError, CheckpointError)) else None
 
 
 def _told(error: BaseException) -> str:

@@ -1,93 +1,88 @@
 """The ledger of a run: one SQLite file, one writer, many readers, append only but for rows that are made again.
 
 All that one message causes is one transaction. It holds events and reports in the order in which they happened, and
-small checkpoints. Everything in it is numbers, text and bytes that are handed out as bytes: reading never unpickles.
+small checkpoints. Everything in it is numbers, text and bytes that are handed out as bytes: reading never unpickles,
+and what is not as it was written is told, never handed out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ramet.errors import RunError
+from ramet.errors import DamageError, RunError
+from ramet.store import repair
+from ramet.store.faults import CIRCUMSTANCES, UNREADABLE, no_room, not_created, unreadable, way_out
+from ramet.store.journal import FULL, identity, is_full, sync, why_not_writable
+from ramet.store.opening import checked_format, to_write
+from ramet.store.readers import beside, code, connected
+from ramet.store.rows import (
+    FORMAT,
+    NAME,
+    READABLE,
+    SCHEMA,
+    CheckpointRow,
+    EventRow,
+    ReportRow,
+    Transaction,
+    checkpoint_crc,
+    checkpoint_is_whole,
+    event_crc,
+    event_is_whole,
+    report_crc,
+    report_is_whole,
+)
+from ramet.store.upgrade import upgraded
 
-FORMAT = 1
-READABLE = tuple(str(number) for number in range(1, FORMAT + 1))
-NAME = "run.db"
-
-# SQLite's own errors may quote the file in bytes that are no text; numbers in it may be beyond it.
-_DAMAGE = (sqlite3.Error, UnicodeError, OverflowError)
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, segment INTEGER, data TEXT NOT NULL);
-CREATE TABLE reports (
-    seq INTEGER PRIMARY KEY, segment INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    rows TEXT NOT NULL, elapsed TEXT NOT NULL, at REAL NOT NULL
-);
-CREATE INDEX reports_by_segment ON reports (segment, first);
-CREATE TABLE checkpoints (
-    segment INTEGER NOT NULL, iteration INTEGER NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
-    data BLOB, path TEXT, PRIMARY KEY (segment, iteration)
-);
-"""
-
-
-class EventRow(NamedTuple):
-    """An event as it lies on disk: its kind, the segment it is about if it is about one, and its JSON."""
-
-    kind: str
-    segment: int | None
-    data: str
+__all__ = ["FORMAT", "NAME", "READABLE", "CheckpointRow", "EventRow", "Ledger", "ReportRow", "Transaction"]
 
 
-class ReportRow(NamedTuple):
-    """Consecutive rows of a segment; ``rows`` and ``elapsed`` are JSON, ``at`` a Unix time in seconds."""
+class _RowError(RunError):
+    """A row of ``table`` is not what was written."""
 
-    segment: int
-    first: int
-    last: int
-    rows: str
-    elapsed: str
-    at: float
-
-
-class CheckpointRow(NamedTuple):
-    """A committed checkpoint: bytes of a small one, or the name of a large one's directory."""
-
-    segment: int
-    iteration: int
-    kind: str
-    size: int
-    data: bytes | None
-    path: str | None
-
-
-@dataclass(slots=True)
-class Transaction:
-    """What becomes durable together, or not at all.
-
-    ``happened`` holds events and reports in their order; ``rewound`` drops the reports of a segment after an iteration;
-    ``deleted`` names checkpoints that are gone.
-    """
-
-    happened: list[EventRow | ReportRow] = field(default_factory=list)
-    checkpoints: list[CheckpointRow] = field(default_factory=list)
-    rewound: list[tuple[int, int]] = field(default_factory=list)
-    deleted: list[tuple[int, int]] = field(default_factory=list)
+    def __init__(self, text: str, table: str) -> None:
+        super().__init__(text)
+        self.table = table
 
 
 class Ledger:
-    """The database ``run.db`` in the folder of a run. Use `create` or `open`."""
+    """The database ``run.db`` in the folder of a run. Use `create`, `resume` or `open`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db, self.path = connection, path
-        query = "SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION SELECT max(seq) FROM reports)"
-        self._seq = int(next(self._read(query))[0] or 0)
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        format: int = FORMAT,
+        copy: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self._db, self.path, self._format, self._copy = connection, path, format, copy
+        self._seq: int | None = None
+        self._at_once = False
+        self._place = os.path.abspath(path)  # where we are may change; where it is must not
+        self._file = identity(self._place)
+        self._folder_synced = False
+        crc = "crc" if format > 1 else "NULL"
+        self._happened = (
+            f"SELECT seq, 0, kind, segment, data, NULL, NULL, NULL, NULL, {crc} FROM events UNION ALL "
+            f"SELECT seq, 1, NULL, segment, rows, first, last, elapsed, at, {crc} FROM reports ORDER BY seq"
+        )
+        self._reports = f"SELECT seq, segment, first, last, rows, elapsed, at, {crc} FROM reports"
+        self._checkpoint = (
+            f"SELECT segment, iteration, kind, size, data, path, {crc} FROM checkpoints %s "
+            "WHERE segment = ? AND iteration = ?"
+        )
+        # Through the table itself, for an index that has lost an entry would cost a directory; and past the bytes of
+        # small ones, whose rows are long.
+        self._checkpoints = (
+            "SELECT segment, iteration, kind, size, typeof(data), typeof(path), "
+            f"CASE typeof(data) WHEN 'null' THEN path END, CASE typeof(data) WHEN 'null' THEN {crc} END "
+            "FROM checkpoints NOT INDEXED"
+        )
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], meta: dict[str, str], *, power_safe: bool = False) -> Ledger:
@@ -103,21 +98,68 @@ class Ledger:
             RunError: there is one already, or the folder cannot be written.
         """
         path = Path(folder, NAME)
-        if path.exists():
-            raise RunError(f"{path} exists already: a run is never written into another one's folder")
         try:
-            db = sqlite3.connect(path, isolation_level=None)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute(f"PRAGMA synchronous={'FULL' if power_safe else 'NORMAL'}")
-            db.executescript(_SCHEMA)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            raise RunError(f"{path} exists already: a run is never written into another one's folder") from None
+        except OSError as error:
+            if error.errno in FULL:
+                raise no_room(path, error) from error
+            raise not_created(path, error) from error
+        db = None
+        try:
+            db = to_write(path, power_safe)
+            db.executescript(f"BEGIN; {SCHEMA}")
             db.executemany("INSERT INTO meta VALUES (?, ?)", [("format", str(FORMAT)), *meta.items()])
-        except sqlite3.Error as error:
-            raise RunError(f"cannot create the run's ledger {path}: {error}; choose another storage_path=") from error
-        return cls(db, path)
+            db.execute("COMMIT")
+            made = cls(db, path)
+            made._seq = 0
+            return made
+        except BaseException as error:
+            if db is not None:
+                db.close()
+            for ending in ("", "-wal", "-shm", "-journal"):  # all of it is ours
+                with contextlib.suppress(OSError):
+                    beside(path, ending).unlink()
+            if code(error) == sqlite3.SQLITE_FULL:
+                raise no_room(path, error) from error
+            if isinstance(error, UNREADABLE):
+                raise not_created(path, error) from error
+            raise
+
+    @classmethod
+    def resume(cls, folder: str | os.PathLike[str], *, power_safe: bool = False) -> Ledger:
+        """Open a ledger to write on; one of an earlier format is brought to this one in one transaction.
+
+        Raises:
+            RunError: there is none, it is damaged, it was written by a newer version of Ramet, or we may not write it.
+        """
+        path = Path(folder, NAME)
+        if not path.is_file():
+            raise RunError(f"{folder} holds no run: there is no {NAME} in it")
+        why = why_not_writable(path) or why_not_writable(path.absolute().parent)
+        if why is not None:
+            raise RunError(
+                f"the run cannot go on: {why}; copy the run's folder to where you may write, and resume that"
+            )
+        db = None
+        try:
+            db = to_write(path, power_safe, resumed=True)
+            if checked_format(db, path) < FORMAT:
+                upgraded(db, path)
+            resumed = cls(db, path)
+            resumed._seq = resumed._last()
+            return resumed
+        except BaseException as error:
+            if db is not None:
+                db.close()
+            if not isinstance(error, UNREADABLE):
+                raise
+            raise unreadable(path, error) from error
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Ledger:
-        """Open a ledger to read, also while a run writes to it.
+        """Open a ledger to read, also while a run writes to it, and also where nothing can be written.
 
         Raises:
             RunError: there is none, it is damaged, or it was written by a newer version of Ramet.
@@ -125,106 +167,284 @@ class Ledger:
         path = Path(folder, NAME)
         if not path.is_file():
             raise RunError(f"{folder} holds no run: there is no {NAME} in it")
-        db = None
+        db, copy = None, None
         try:
-            # As a URI proper, for a run's name may hold any character.
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            found = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-            told = None if found is None else found[0]
-            if told not in READABLE:
-                raise RunError(f"{path} has format {told}, this version of Ramet reads up to {FORMAT}: update Ramet")
-            return cls(db, path)
-        except (*_DAMAGE, RunError) as error:
+            db, copy = connected(path)
+            opened = cls(db, path, checked_format(db, path), copy)
+            # Without a write-ahead log, the writer waits while anything is half read.
+            opened._at_once = opened.journal != "wal"
+            return opened
+        except BaseException as error:
             if db is not None:
                 db.close()
-            if isinstance(error, RunError):
+            if copy is not None:
+                copy.cleanup()
+            if not isinstance(error, UNREADABLE):
                 raise
-            raise RunError(f"{path} cannot be read as a run's ledger: {error}") from error
+            raise unreadable(path, error) from error
+
+    @staticmethod
+    def rebuild(
+        folder: str | os.PathLike[str],
+        happened: Iterable[EventRow | ReportRow],
+        checkpoints: Iterable[CheckpointRow],
+        meta: dict[str, str],
+    ) -> Path:
+        """Put a new ledger of these rows, numbered anew, in the place of a damaged one, which is kept beside it.
+
+        Only while nothing writes to the old one. Whenever this is cut off, ``run.db`` is the old one or the new one.
+
+        Returns:
+            Where the damaged one lies now.
+
+        Raises:
+            RunError: there is none, or the folder cannot be written.
+        """
+        return repair.rebuild(Path(folder, NAME), happened, checkpoints, meta)
 
     @property
     def last(self) -> int:
         """The number of the last entry that was committed."""
+        if self._seq is None:
+            self._seq = self._last()
         return self._seq
 
+    @property
+    def journal(self) -> str:
+        """How commits are kept whole: "wal", or "truncate" on a network's file system."""
+        found = next(self._read("PRAGMA journal_mode"), ("",))[0]
+        return "wal" if found == "wal" else "truncate"
+
     def commit(self, transaction: Transaction) -> None:
-        """Make all of ``transaction`` durable, or nothing of it.
+        """Make all of ``transaction`` durable, or nothing of it; what could not be committed may be tried again.
 
         Raises:
-            RunError: the disk is full, or the file cannot be written; what was committed before is whole.
+            DiskFullError: there is no room for it.
+            RunError: the file is gone or cannot be written; what was committed before is whole.
         """
-        db, seq = self._db, self._seq
+        if identity(self._place) != self._file:
+            raise RunError(
+                f"{self.path} vanished or was replaced while its run was under way: nothing more can be kept in it; "
+                "put the run's folder back in its place and resume it, or start the run anew"
+            )
+        db, seq, begun = self._db, self.last, False
         events: list[tuple[object, ...]] = []
         reports: list[tuple[object, ...]] = []
-        for row in transaction.happened:
-            seq += 1
-            (events if isinstance(row, EventRow) else reports).append((seq, *row))
         try:
+            for row in transaction.happened:
+                seq += 1
+                if isinstance(row, EventRow):
+                    events.append((seq, *row, event_crc(seq, *row)))
+                else:
+                    reports.append((seq, *row, report_crc(seq, *row)))
+            checkpoints = [(*row, checkpoint_crc(*row)) for row in transaction.checkpoints]
+            if db.in_transaction:  # an interrupt came while another one was dealt with
+                db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
+            begun = True
             if events:
-                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", events)
+                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
             if reports:
-                db.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)", reports)
+                db.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", reports)
             # After the rows, for what failed may have handed some over with its last words; none is made anew before
             # this is committed.
             if transaction.rewound:
                 db.executemany("DELETE FROM reports WHERE segment = ? AND last > ?", transaction.rewound)
-            if transaction.checkpoints:
-                db.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", transaction.checkpoints)
+            if checkpoints:
+                db.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", checkpoints)
             if transaction.deleted:
                 db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", transaction.deleted)
             db.execute("COMMIT")
+            self._seq = seq
         except BaseException as error:  # an interrupt too must leave nothing half written
             if db.in_transaction:
-                db.execute("ROLLBACK")
-            if isinstance(error, _DAMAGE):
-                raise RunError(f"cannot write to the run's ledger {self.path}: {error}") from error
+                with contextlib.suppress(sqlite3.Error):  # what is told is what went wrong first
+                    db.execute("ROLLBACK")
+            elif begun and not isinstance(error, sqlite3.Error):
+                self._seq = seq  # interrupted right after it was committed
+            if isinstance(error, (*UNREADABLE, TypeError, ValueError)):
+                raise self._unwritten(error) from error
             raise
-        self._seq = seq
+
+    def _unwritten(self, error: Exception) -> RunError:
+        """Return what to raise when writing failed."""
+        kind = code(error)
+        # A disk that is full over a quota, or only under the memory that readers share, shows as one that fails.
+        if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and is_full(os.path.dirname(self._place))):
+            return no_room(self.path, error)
+        return RunError(f"cannot write to the run's ledger {self.path}: {error}")
+
+    def sync(self) -> None:
+        """Make all that was committed survive a power cut: to be called before anything is deleted because of it.
+
+        Raises:
+            DiskFullError: there is no room for it.
+            RunError: the disk fails.
+        """
+        if self.journal != "wal":  # every commit was synced
+            return
+        try:
+            # SQLite holds no lock on this file that closing it could drop; it does on the ledger itself.
+            with contextlib.suppress(FileNotFoundError):  # all of it is in the ledger
+                sync(self._place + "-wal")
+            if not self._folder_synced:
+                sync(os.path.dirname(self._place))
+                self._folder_synced = True
+        except OSError as error:
+            if error.errno in FULL:
+                raise no_room(self.path, error) from error
+            raise RunError(f"cannot sync the run's ledger {self.path}: {error}") from error
 
     def happened(self) -> Iterator[EventRow | ReportRow]:
-        """Return events and reports in the order in which they happened."""
-        rows = self._read(
-            "SELECT seq, kind, segment, data, NULL, NULL, NULL, NULL FROM events UNION ALL "
-            "SELECT seq, NULL, segment, rows, first, last, elapsed, at FROM reports ORDER BY seq"
-        )
-        for _, kind, segment, data, first, last, elapsed, at in rows:
-            if kind is None:
-                yield ReportRow(segment, first, last, data, elapsed, at)
+        """Return events and reports in the order in which they happened.
+
+        Raises:
+            RunError: an entry is damaged.
+        """
+        return (row for _, _, row in self._entries())
+
+    def _entries(self) -> Iterator[tuple[int, bool, EventRow | ReportRow]]:
+        """Return each entry after its number, and whether it is a report."""
+        format, before = self._format, None
+        for seq, is_report, kind, segment, data, first, last, elapsed, at, crc in self._read(self._happened):
+            if is_report:
+                whole = report_is_whole((seq, segment, first, last, data, elapsed, at), crc, format)
             else:
-                yield EventRow(kind, segment, data)
+                whole = event_is_whole(seq, kind, segment, data, crc, format)
+            if not whole or (before is not None and seq <= before):
+                raise self._damaged("reports" if is_report else "events", f"seq {seq!r:.40}")
+            before = seq
+            if is_report:
+                yield seq, True, ReportRow(segment, first, last, data, elapsed, at)
+            else:
+                yield seq, False, EventRow(kind, segment, data)
+
+    def salvaged(self) -> Iterator[EventRow | ReportRow]:
+        """Return events and reports in their order up to the first that is damaged or cannot be read."""
+        found: list[tuple[int, bool, EventRow | ReportRow]] = []
+        try:
+            found.extend(self._entries())
+        except RunError as error:
+            if isinstance(error, _RowError):
+                found = repair.without_a_gap(found, error.table == "reports")
+        return (row for _, _, row in found)
+
+    def damages(self) -> Iterator[str]:
+        """Return all that is wrong with the file, each damage in a sentence."""
+        return repair.damages(self._db, self._format)
 
     def reports(self, segments: Iterable[int] | None = None) -> Iterator[ReportRow]:
-        """Return the reports of ``segments`` (of all by default), by segment and iteration."""
-        query = "SELECT segment, first, last, rows, elapsed, at FROM reports"
+        """Return the reports of ``segments`` (of all by default), by segment and iteration.
+
+        Raises:
+            RunError: one of them is damaged.
+        """
         if segments is None:
-            yield from map(ReportRow._make, self._read(f"{query} ORDER BY segment, first"))
+            for *row, crc in self._read(f"{self._reports} ORDER BY segment, first"):
+                yield self._report(row, crc)
             return
         for segment in segments:
-            yield from map(ReportRow._make, self._read(f"{query} WHERE segment = ? ORDER BY first", segment))
+            for *row, crc in self._read(f"{self._reports} WHERE segment = ? ORDER BY first", segment):
+                found = self._report(row, crc)
+                if found.segment != segment:
+                    raise self._damaged("reports_by_segment", f"segment {segment}")
+                yield found
+
+    def _report(self, row: list[Any], crc: Any) -> ReportRow:
+        if not report_is_whole(row, crc, self._format):
+            raise self._damaged("reports", f"seq {row[0]!r:.40}, segment {row[1]!r:.40}")
+        return ReportRow._make(row[1:])
 
     def checkpoint(self, segment: int, iteration: int) -> CheckpointRow | None:
-        """Return the checkpoint of that name, None if it is not there (any more)."""
-        query = "SELECT * FROM checkpoints WHERE segment = ? AND iteration = ?"
-        return next(map(CheckpointRow._make, self._read(query, segment, iteration)), None)
+        """Return the checkpoint of that name, None if it is not there (any more).
+
+        Raises:
+            DamageError: it is there, and is not what was committed.
+            RunError: the file cannot be read now.
+        """
+        try:
+            row = self._db.execute(self._checkpoint % "", (segment, iteration)).fetchone()
+            if row is None:  # an index may have lost it
+                row = self._db.execute(self._checkpoint % "NOT INDEXED", (segment, iteration)).fetchone()
+        except UNREADABLE as error:
+            if code(error) in CIRCUMSTANCES or isinstance(error, OverflowError | sqlite3.ProgrammingError):
+                raise unreadable(self.path, error) from error
+            raise self._damaged_checkpoint(segment, iteration, f" ({error})") from error
+        if row is None:
+            return None
+        *values, crc = row
+        if values[:2] != [segment, iteration] or not checkpoint_is_whole(values, crc, self._format):
+            raise self._damaged_checkpoint(segment, iteration)
+        return CheckpointRow._make(values)
 
     def checkpoints(self) -> Iterator[CheckpointRow]:
-        """Return all checkpoints without the bytes of small ones, by segment and iteration."""
-        query = "SELECT segment, iteration, kind, size, NULL, path FROM checkpoints ORDER BY segment, iteration"
-        return map(CheckpointRow._make, self._read(query))
+        """Return all checkpoints without the bytes of small ones, by segment and iteration.
+
+        Raises:
+            RunError: one of them is damaged; of small ones, whose bytes are not read, only what is told of them counts.
+        """
+        found: dict[tuple[int, int], CheckpointRow] = {}
+        for segment, iteration, kind, size, data_is, path_is, path, crc in self._read(self._checkpoints):
+            row = CheckpointRow(segment, iteration, kind, size, None, path)
+            if data_is == "null":
+                whole = checkpoint_is_whole(row, crc, self._format)
+            else:
+                whole = data_is == "blob" and path_is == "null" and checkpoint_is_whole((*row[:4], b"", None), 0, 1)
+            if not whole or (segment, iteration) in found:
+                raise self._damaged("checkpoints", f"segment {segment!r:.40}, iteration {iteration!r:.40}")
+            found[segment, iteration] = row
+        return iter([found[name] for name in sorted(found)])
 
     def meta(self) -> dict[str, str]:
-        """Return the facts about the file."""
-        return dict(self._read("SELECT key, value FROM meta"))
+        """Return the facts about the file.
 
-    def _read(self, query: str, *values: object) -> Iterator[Any]:
-        """Return the rows of a query; what is wrong with the file is found while it is read."""
-        try:
-            # One by one: what is left half read must not touch the file when it is thrown away.
-            for row in self._db.execute(query, values):  # noqa: UP028
-                yield row
-        except _DAMAGE as error:
-            raise RunError(f"{self.path} cannot be read as a run's ledger: {error}") from error
+        Raises:
+            RunError: one of them is damaged.
+        """
+        found = dict(self._read("SELECT key, value FROM meta"))
+        for key, value in found.items():
+            if type(key) is not str or type(value) is not str:
+                raise self._damaged("meta", f"key {key!r:.40}")
+        return found
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+
+    def _last(self) -> int:
+        query = "SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION ALL SELECT max(seq) FROM reports)"
+        last = next(self._read(query))[0] or 0
+        if type(last) is not int:
+            raise self._damaged("events or reports", f"seq {last!r:.40}")
+        return last
+
+    def _read(self, query: str, *values: object) -> Iterator[Any]:
+        """Return the rows of a query; what is wrong with the file is found while it is read."""
+        failed = None
+        try:
+            found: Iterable[Any] = self._db.execute(query, values)
+            if self._at_once:
+                rows: list[Any] = []
+                try:
+                    rows.extend(found)
+                except UNREADABLE as error:  # what came before it counts
+                    failed = error
+                found = rows
+            # One by one: what is left half read must not touch the file when it is thrown away.
+            for row in found:  # noqa: UP028
+                yield row
+        except UNREADABLE as error:
+            failed = error
+        if failed is not None:
+            raise unreadable(self.path, failed) from failed
+
+    def _damaged(self, table: str, which: str) -> _RowError:
+        return _RowError(f"{self.path} is damaged in its table {table} at {which}: {way_out(self.path)}", table)
+
+    def _damaged_checkpoint(self, segment: int, iteration: int, why: str = "") -> DamageError:
+        return DamageError(
+            f"checkpoint (segment {segment}, iteration {iteration}) in {self.path} is not what was committed{why}: "
+            f"{way_out(self.path)}"
+        )

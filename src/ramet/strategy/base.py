@@ -25,7 +25,7 @@ class Strategy:
         metric, mode: what is scored, and whether "max" or "min" is good; may be given in `TuneConfig` instead.
         synch: decide when every live member is ready, rather than for each as it becomes ready.
 
-    A subclass overrides `decide`, and `interval` or `due`. It is given to `TuneConfig(scheduler=…)`.
+    A subclass overrides `decide`, `interval` or `due`, `replace` if it clones. Give it to `TuneConfig(scheduler=…)`.
     """
 
     mutations: Mapping[str, Any] = {}
@@ -62,6 +62,15 @@ class Strategy:
     def decide(self, scene: Scene) -> list[Decision]:
         """Return one decision for each of ``scene.ready``."""
         return [Decision(member, "continue", "nothing is ever decided") for member in scene.ready]
+
+    def replace(self, scene: Scene, member: int) -> Decision | None:
+        """Return the decision that gives the failed ``member`` a strong one's clone; None if there is none to clone.
+
+        Asked with every decision where ``FailureConfig(exhausted="replace")`` wants it. A strategy that does not
+        override it cannot replace anybody.
+        """
+        del scene, member
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Return the strategy's name and settings as plain data, for the record."""

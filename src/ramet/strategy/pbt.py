@@ -9,7 +9,7 @@ from typing import Any
 from ramet.errors import ConfigError
 from ramet.space import Path, Space
 from ramet.strategy.base import Decision, Scene, Strategy
-from ramet.strategy.exploit import Truncation
+from ramet.strategy.exploit import Truncation, quantile_size, ranked
 from ramet.strategy.explore import Mutation, inherit
 
 
@@ -105,17 +105,28 @@ class PopulationBasedTraining(Strategy):
             if choice.donor is None:
                 decisions.append(Decision(member, "skip" if choice.tried else "continue", choice.reason))
                 continue
-            donor = scene.points[choice.donor]
-            base = inherit(scene.hparams(choice.donor), scene.population.hparams(member), self.private)
-            hparams, changed = self.explore(scene, member, base)
-            info = {
-                "donor": choice.donor,
-                "score": None if math.isnan(scene.points[member].score) else scene.points[member].score,
-                "donor_score": donor.score,
-                "changed": changed,
-            }
-            decisions.append(Decision(member, "exploit", choice.reason, donor.checkpoint, hparams, info))
+            score = scene.points[member].score
+            decisions.append(
+                self._clone(scene, member, choice.donor, choice.reason, score=None if math.isnan(score) else score)
+            )
         return decisions
+
+    def replace(self, scene: Scene, member: int) -> Decision | None:
+        """Return a clone of a member of the highest quantile (of the best one, where that is empty)."""
+        order = [donor for donor in ranked(scene.points) if not math.isnan(scene.points[donor].score)]
+        if not order:
+            return None
+        size = max(quantile_size(len(scene.points), self.exploit.fraction), 1)
+        upper = order[-size:]
+        donor = upper[int(scene.generator(member, "donor").integers(len(upper)))]
+        return self._clone(scene, member, donor, "took the place of a failed one")
+
+    def _clone(self, scene: Scene, member: int, donor: int, reason: str, **info: Any) -> Decision:
+        point = scene.points[donor]
+        base = inherit(scene.hparams(donor), scene.population.hparams(member), self.private)
+        hparams, changed = self.explore(scene, member, base)
+        info = {"donor": donor, "donor_score": point.score, "changed": changed, **info}
+        return Decision(member, "exploit", reason, point.checkpoint, hparams, info)
 
     def describe(self) -> dict[str, Any]:
         """Return the strategy's name and settings as plain data, for the record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -91,6 +92,12 @@ def swallowing() -> None:
             time.sleep(0.001)
 
 
+def hanging(config: dict[str, Any]) -> None:
+    """Say one word, and no other."""
+    ramet.report({"score": 1.0})
+    time.sleep(config["seconds"])
+
+
 def printing(config: dict[str, Any]) -> None:
     """Print, also below Python."""
     print("from python", config["word"])
@@ -117,9 +124,9 @@ class ExecutorSuite:
 
     # ------------------------------------------------------------------ the protocol
 
-    def _opened(self, tmp_path: Path, function: Any, slots: int = 1) -> Executor:
+    def _opened(self, tmp_path: Path, function: Any, slots: int = 1, report_timeout_s: float | None = None) -> Executor:
         executor = self.make(slots)
-        setup = Setup("run", 7, "training_iteration", (), str(tmp_path / "store"))
+        setup = Setup("run", 7, "training_iteration", (), str(tmp_path / "store"), report_timeout_s)
         executor.open(setup, function, slots)
         return executor
 
@@ -134,6 +141,15 @@ class ExecutorSuite:
                     if message.waiting if waiting else message.ended is not None or message.error is not None:
                         return came
         raise AssertionError(f"work {work} was not heard of in {LIMIT:g} s; it handed over {came}")
+
+    def _some(self, executor: Executor, work: int) -> list[Handover]:
+        """Poll until ``work`` has handed over rows; return what it handed over."""
+        limit = time.monotonic() + LIMIT
+        while time.monotonic() < limit:
+            came = [said for said in executor.poll(0.1) if isinstance(said, Handover) and said.work == work]
+            if any(handover.blocks for handover in came):
+                return came
+        raise AssertionError(f"work {work} handed over no row in {LIMIT:g} s")
 
     def test_trains_alone_to_the_end_of_its_lease(self, tmp_path: Path) -> None:
         """A worker waits at the first checkpointed report at or past its decision point, and not before."""
@@ -184,6 +200,108 @@ class ExecutorSuite:
                 stored = self._until(executor, work, waiting=True)[-1].blocks[-1].stored
                 executor.stop(work)
             assert stored is not None
+        finally:
+            executor.close()
+
+    # ------------------------------------------------------------------ recalls
+
+    def test_recalled_work_waits_whatever_its_lease_says(self, tmp_path: Path) -> None:
+        """Work that would never wait hands over all its rows and waits, recalled before its first report or later."""
+        for every in (1, 10**9):
+            for later in (False, True):
+                executor = self._opened(tmp_path, counting)
+                try:
+                    executor.start(0, Assignment(1, 0, 0, 0, {"every": every}, None, Lease(until=float("inf"))))
+                    came = self._some(executor, 1) if later else []
+                    executor.recall(1)
+                    executor.recall(1)
+                    came += self._until(executor, 1, waiting=True)
+                    rows = _rows(came)
+                    assert [row[0] for row in rows] == [float(step) for step in range(1, len(rows) + 1)]
+                    assert [block.stored is not None for block in came[-1].blocks[-1:]] in ([], [every == 1])
+                    assert [said for _ in range(5) for said in executor.poll(0.01)] == []
+                finally:
+                    executor.close()
+
+    def test_recalled_work_goes_on_as_if_nothing_had_happened(self, tmp_path: Path) -> None:
+        """With leave to proceed, rows and draws are those of work that nobody recalled, at a checkpoint or not."""
+        for every in (1, 10**9):
+            told = []
+            for recalls in (0, 2):
+                executor = self._opened(tmp_path, counting)
+                try:
+                    forever = Lease(until=float("inf"))
+                    executor.start(0, Assignment(1, 0, 0, 0, {"every": every}, None, forever))
+                    came = []
+                    for _ in range(recalls):
+                        executor.recall(1)
+                        came += self._until(executor, 1, waiting=True)
+                        executor.proceed(1, forever)
+                    came += self._some(executor, 1)
+                    told.append(_rows(came))
+                finally:
+                    executor.close()
+            both = min(map(len, told))
+            assert told[0][:both] == told[1][:both]
+
+    def test_a_recall_of_work_that_waits_is_nothing(self, tmp_path: Path) -> None:
+        """Work that waits is answered once, and keeps the lease that it is given."""
+        executor = self._opened(tmp_path, counting)
+        try:
+            executor.start(0, Assignment(1, 0, 0, 0, {}, None, Lease(until=2.0)))
+            self._until(executor, 1, waiting=True)
+            executor.recall(1)
+            executor.proceed(1, Lease(until=500.0))
+            came = self._until(executor, 1, waiting=True)
+            assert (came[0].blocks[0].first, came[-1].blocks[-1].last) == (3, 500)
+        finally:
+            executor.close()
+
+    def test_a_recall_of_work_that_is_over_is_nothing(self, tmp_path: Path) -> None:
+        """Work that has ended, was stopped or never was is not recalled, nor is what follows it in its slot."""
+        executor = self._opened(tmp_path, ending)
+        try:
+            config = {"how": "return", "at": 4}
+            executor.start(0, Assignment(1, 0, 0, 0, config, None, Lease(until=9.0)))
+            self._until(executor, 1)
+            executor.recall(1)
+            executor.recall(77)
+            executor.start(0, Assignment(2, 1, 0, 0, config, None, Lease(until=2.0)))
+            assert self._until(executor, 2, waiting=True)[-1].blocks[-1].last == 2
+            executor.stop(2)
+            executor.recall(2)
+            executor.start(0, Assignment(3, 2, 0, 0, config, None, Lease(until=9.0)))
+            came = self._until(executor, 3)
+            assert not any(handover.waiting for handover in came)
+            assert came[-1].ended
+        finally:
+            executor.close()
+
+    def test_recalled_work_can_be_stopped(self, tmp_path: Path) -> None:
+        """Stopped instead of answered, or before it has heard of the recall, it leaves, and its slot serves another."""
+        executor = self._opened(tmp_path, counting)
+        try:
+            for work, waits in ((1, True), (3, False)):
+                executor.start(0, Assignment(work, 0, 0, 0, {}, None, Lease(until=float("inf"))))
+                executor.recall(work)
+                if waits:
+                    self._until(executor, work, waiting=True)
+                executor.stop(work)
+                executor.start(0, Assignment(work + 1, 1, 0, 0, {}, None, Lease(until=3.0)))
+                assert self._until(executor, work + 1, waiting=True)[-1].blocks[-1].last == 3
+                executor.stop(work + 1)
+        finally:
+            executor.close()
+
+    def test_work_that_hangs_is_ended(self, tmp_path: Path) -> None:
+        """Where work can be killed, one that says nothing for too long fails, and its slot serves another."""
+        executor = self._opened(tmp_path, hanging, report_timeout_s=0.5)
+        try:
+            if executor.kills:
+                for work in (1, 2):
+                    executor.start(0, Assignment(work, 0, 0, 0, {"seconds": 3600}, None, Lease(until=9.0)))
+                    error = str(self._until(executor, work)[-1].error)
+                    assert "no report for 0.5 s (FailureConfig(report_timeout_s=0.5))" in error
         finally:
             executor.close()
 
@@ -277,6 +395,11 @@ class ExecutorSuite:
             return
         run = self._run(tmp_path, ending, how="swallow", at=ramet.grid_search([2, 99]))
         assert all(result.iteration == 12 for result in run)
+
+
+def _rows(came: list[Handover]) -> list[list[Any]]:
+    """Return the values of all rows, in their order."""
+    return [row for handover in came for block in handover.blocks for row in json.loads(block.rows)["rows"]]
 
 
 class _Inline(ExecutorSuite):

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ramet.core.events import Event, Failed, Kept, Noted, Opened, Reported
+from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.record import Record
 from ramet.store.checkpoints import MANIFEST
@@ -19,7 +19,8 @@ def story(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the events, rows and checkpoints of the run in the folder ``path``, in an order of their own.
 
     Two synchronous runs with the same seed tell the same story, whatever ran them and whatever happened to them:
-    failures that were made good leave no trace in it, nor do notes to the user and the wall clock.
+    failures that were made good leave no trace in it, nor do an end after which the run was taken up again, notes to
+    the user, and the wall clock.
 
     Returns:
         ``events`` (a sorted list), ``rows`` ((segment, iteration) -> metrics), ``checkpoints`` ((segment, iteration) ->
@@ -36,6 +37,8 @@ def story(path: str | os.PathLike[str]) -> dict[str, Any]:
                     key = (event.segment, event.first + offset)
                     assert key not in rows, f"row {key} is there twice"
                     rows[key] = dict(zip(data["columns"], values, strict=True))
+            elif isinstance(event, Resumed):
+                events = [told for told in events if told[0] != Ended.__name__]
             elif not isinstance(event, Noted) and not (isinstance(event, Failed) and not event.final):
                 events.append(_timeless(event))
         # A checkpoint that was made again after a failure was told of twice, in the same words.

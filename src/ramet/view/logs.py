@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 NAME = "members.log"
 ERRORS = "errors.log"
+
+LIMIT = 16 << 20
+"""Bytes after which `NAME` becomes ``members.log.1`` and a new one begins: who prints without end fills no disk."""
 
 
 def lines(member: int | None, text: str) -> list[str]:
@@ -18,23 +22,37 @@ def lines(member: int | None, text: str) -> list[str]:
 
 
 class MemberLogs:
-    """The file ``members.log`` in the run's folder; made when the first line comes."""
+    """The file ``members.log`` in the run's folder; made when the first line comes.
+
+    What cannot be written, for the disk is full or the folder gone, is left out: no run ends of that.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
 
     def write(self, member: int | None, text: str) -> None:
         """Append what ``member`` printed."""
+        told = "\n".join(lines(member, text)) + "\n"
+        try:
+            self._append(told.encode(errors="replace"))
+        except OSError:
+            self.close()
+
+    def _append(self, data: bytes) -> None:
+        if self._file is not None and self._file.tell() + len(data) > LIMIT:
+            self.close()
+            os.replace(self._path, f"{self._path}.1")
         if self._file is None:
-            self._file = self._path.open("a", encoding="utf-8", errors="replace")
-        self._file.write("\n".join(lines(member, text)) + "\n")
-        self._file.flush()
+            self._file = self._path.open("ab", buffering=0)
+        self._file.write(data)
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
 
 
 class ErrorLog:

@@ -10,7 +10,7 @@ from typing import Any
 from ramet.core.events import Event, Opened
 from ramet.core.population import Member, Population, Segment
 from ramet.space import flatten
-from ramet.view.values import finite
+from ramet.view.values import count, finite, size
 
 Origin = tuple[int, int]
 """Whom a member cloned, and at which iteration."""
@@ -167,3 +167,9 @@ def progress(population: Population) -> tuple[float, str]:
     low, high = min(live or at, default=0), max(live or at, default=0)
     span = f"{low}" if low == high else f"{low}–{high}"
     return done / (goal * max(len(members), 1)), f"iteration {span} of {goal:g}"
+
+
+def disk(population: Population) -> str:
+    """Return how many checkpoints there are, and what they take on the disk."""
+    kept = population.retention
+    return f"{count(len(kept.present), 'checkpoint')}, {size(kept.bytes)}"

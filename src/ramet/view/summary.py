@@ -10,7 +10,7 @@ from pathlib import Path
 from ramet.core.population import Population
 from ramet.view.logs import ERRORS
 from ramet.view.logs import NAME as LOG
-from ramet.view.standing import best, mutable, reports, standings
+from ramet.view.standing import best, disk, mutable, reports, standings
 from ramet.view.values import clean, clip, count, duration, finite, number, shown, tail
 from ramet.view.wording import LOUD, Line, cause, folded
 
@@ -43,7 +43,10 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
     kept = [name for name in ("run.db", "checkpoints/", LOG, ERRORS) if (folder / name).exists()]
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
-        lines.append(_entry("", ", ".join(kept)))
+        lines.append(_entry("", f"{', '.join(kept)}; {disk(population)}"))
+    if population.training:
+        name = clean(str(population.facts.get("trainable", "train")))
+        lines.append(_entry("go on", f"ramet.Tuner.restore({clean(repr(str(folder)))}, {name}).fit()"))
     return lines if width is None else [part for line in lines for part in folded(line, width, INDENT)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from ramet.core.population import Population
-from ramet.view.standing import Origin, Standing, exploits, mutable, progress, reports, standings
+from ramet.view.standing import Origin, Standing, disk, exploits, mutable, progress, reports, standings
 from ramet.view.values import clean, clip, count, duration, shown, tail
 from ramet.view.wording import Line
 
@@ -109,6 +109,7 @@ def _figures(scene: Scene) -> Line:
         (f"{duration(scene.elapsed)}   {count(made, 'report')}", ""),
         (f" ({shown(round(scene.rate, 1) if scene.rate < 10 else round(scene.rate))}/s)", "dim"),
         (f"   {count(cloned, 'exploit')}", ""),
+        (f"   {disk(population)}", "dim"),
     ]
 
 

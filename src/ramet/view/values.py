@@ -106,3 +106,17 @@ def count(number: int, one: str, many: str | None = None) -> str:
     ('1 member', '12,345 reports')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: int) -> str:
+    """Return a number of bytes.
+
+    >>> size(0), size(2048), size(3_400_000)
+    ('0 B', '2 KB', '3.4 MB')
+    """
+    value, unit = float(number), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if value >= 10 or value == int(value) or unit in ("B", "KB") else f"{value:.1f} {unit}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ramet.core.events import Decided, Event, Failed, Finished, Noted, Opened, Reported
+from ramet.core.events import Decided, Event, Failed, Finished, Lost, Noted, Opened, Reported, Resumed
 from ramet.core.population import Point, Population, Segment
 from ramet.view.logs import ERRORS, lines
 from ramet.view.standing import donor, latest, mutable
@@ -66,9 +66,11 @@ def told(events: Sequence[Event], verbose: int) -> Iterator[tuple[Event, Decided
         if kind is Decided:
             decided = event  # type: ignore[assignment]
         elif kind is Opened:
-            if event.parent is not None:  # type: ignore[attr-defined]
+            if event.info.get("why") in ("lost", "restarted"):  # type: ignore[attr-defined]
+                yield event, None
+            elif event.parent is not None:  # type: ignore[attr-defined]
                 yield event, decided
-        elif kind in (Failed, Finished, Noted) or (kind is Reported and verbose >= 2):
+        elif kind in (Failed, Finished, Lost, Noted, Resumed) or (kind is Reported and verbose >= 2):
             yield event, None
 
 
@@ -77,8 +79,19 @@ def wording(
 ) -> list[Line]:
     """Return what to say of ``event``; of a failure its traceback if ``whole``, else only where it was raised."""
     match event:
+        case Opened(info={"why": "lost" | "restarted"}):
+            where = "the beginning" if event.parent is None else f"iteration {event.iteration}"
+            return [[(f"member {event.member}", "bold"), (f" goes on from {where}", "")]]
         case Opened():
             return [_opened(event, decided, population)]
+        case Lost():
+            maker = population.segments[event.segment].member
+            told = f": its checkpoint of iteration {event.iteration} is lost, for {_one_line(event.reason)}"
+            return [[(f"member {maker}", "bold red"), (told, "red")]]
+        case Resumed():
+            again = f", {len(event.again):,} of which had ended" if event.again else ""
+            training = count(population.training, "member trains on", "members train on")
+            return [[(f"taken up again: {training} from the last checkpoint{again}", "bold")]]
         case Failed():
             return _failed(event, population, folder, whole)
         case Finished():
@@ -194,6 +207,8 @@ def cause(error: str) -> str:
     'ValueError: no'
     """
     given = [line for line in error.splitlines() if line.strip()]
+    if given and not given[0].startswith("Traceback"):  # of a death or a hang, where it was comes after
+        return clip(clean(given[0].strip()), 300)
     frames = [index for index, line in enumerate(given) if _FRAME.match(line)]
     for line in given[frames[-1] + 1 :] if frames else ():
         if not line.startswith(" "):

@@ -1,0 +1,51 @@
+"""Why a worker process ended, in words for its user."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+
+from ramet.executor.child import CUT_OFF, REFUSED
+
+
+def how(status: int) -> str:
+    """Return what an exit status means.
+
+    >>> how(-11)
+    'signal 11 (SIGSEGV)'
+    """
+    if status == REFUSED:
+        return "its function caught the exception that ends it, and went on reporting"
+    if status == CUT_OFF:
+        return "its function closed the worker's own descriptors (os.closerange, say): close only what you opened"
+    if status == 0:
+        return (
+            "its function ended the whole process with status 0 (os._exit(0), say): return instead, and only the "
+            "training ends"
+        )
+    if status == -signal.SIGKILL:
+        return (
+            "signal 9 (SIGKILL), which Ramet did not send: if nobody else did, the system ran out of memory and "
+            "ended it (dmesg tells): let fewer members train at once, or smaller ones"
+        )
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"signal {-status} ({signal.Signals(-status).name})"
+    return f"exit status {status}"
+
+
+def death(status: int, words: str) -> str:
+    """Return the error of work whose worker died, with what it printed last."""
+    return f"the worker process died: {how(status)}{_quoted('. Its last words:', words)}"
+
+
+def hang(seconds: float, words: str) -> str:
+    """Return the error of work that was ended because it said nothing for ``seconds``, with the stack if it came."""
+    here = _quoted(" It was here:", words) or (
+        " It did not say where it was: it was stopped (SIGSTOP), or in a system call that nothing interrupts"
+    )
+    return f"no report for {seconds:g} s (FailureConfig(report_timeout_s={seconds!r})): the worker was ended.{here}"
+
+
+def _quoted(title: str, words: str) -> str:
+    return f"{title}\n{words.strip()}" if words.strip() else ""

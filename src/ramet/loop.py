@@ -1,0 +1,273 @@
+"""The one loop that sees both sides: it commits what happened and passes on what follows, until nothing is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ramet.callbacks import Callback
+from ramet.config import RunConfig
+from ramet.core.engine import COMPLETE, Engine
+from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
+from ramet.core.messages import Assignment, Handover, Setup, StoredCheckpoint
+from ramet.core.population import Checkpoint
+from ramet.core.roster import Proceed, Roster, Start, Stop
+from ramet.errors import CheckpointError, DiskFullError, RunError
+from ramet.executor.base import Executor, Output
+from ramet.record import Record
+from ramet.signals import Signals
+from ramet.space import copied
+from ramet.view.live import Display
+from ramet.view.logs import ErrorLog, MemberLogs
+
+POLL_SECONDS = 0.1
+
+ROOM_SECONDS = 1.0
+"""How often it is looked whether there is room on a disk that was full."""
+
+
+class Loop:
+    """One run under way: record -> decide -> commit -> plan -> command, until nothing is left to do."""
+
+    def __init__(
+        self, engine: Engine, record: Record, executor: Executor, display: Display, run: RunConfig, at_once: int | None
+    ) -> None:
+        self.engine, self.record, self.executor, self.display = engine, record, executor, display
+        self.population = engine.population
+        self.callbacks = list(run.callbacks or ())
+        self.logs = MemberLogs(record.folder)
+        self.errors = ErrorLog(record.folder)
+        self.at_once = at_once
+        self._spent = self.population.spent
+        # What was applied to the population and is not yet durable, with the checkpoints that it names.
+        self.pending: list[Event] = []
+        self.stored: dict[Checkpoint, StoredCheckpoint] = {}
+        self.rewound: dict[int, int] = {}
+        self._durable = record.ledger.last
+        self._began = time.monotonic()
+        self._signals = Signals()
+
+    def run_to_end(self, setup: Setup, trainable: Any, members: int, begin: Callable[[], list[Event]]) -> None:
+        """Open everything, loop, and close everything, whatever happens.
+
+        ``begin`` gives the events that a run begins with, or is taken up with; ``members`` is how many will train.
+        """
+        with self._signals:
+            self._run_to_end(setup, trainable, members, begin)
+
+    def _run_to_end(self, setup: Setup, trainable: Any, members: int, begin: Callable[[], list[Event]]) -> None:
+        try:
+            try:
+                self.executor.open(setup, trainable, members)
+                self.pending += begin()
+                self.display.start(self.record.folder, self.population)
+                self._commit()
+                self._tell("on_run_start", str(self.record.folder), self.population)
+                self.pending += self.engine.decide()  # where it broke off, everyone may have been ready
+                self._commit()
+                self._loop()
+            finally:
+                self.executor.close()
+            self.pending += self.engine.end(COMPLETE)
+            self._commit()
+            self.record.sweep()
+        except BaseException as error:
+            self._break_off(self._signals.reason if self._signals.asked else _told(error))
+            raise
+        finally:
+            self._tell("on_run_end", self.population.ended or "", self.population)
+            self.display.close(self.population)
+            self.logs.close()
+            self.record.close()
+
+    def _loop(self) -> None:
+        slots = list(self.executor.capacity())[: self.at_once]
+        self.roster = Roster(self.engine, slots)
+        while self.population.ended is None and self.population.training:
+            if self._signals.asked is not None:
+                self._wind_down()
+            self._command()
+            if self.pending:  # a checkpoint was lost, and its members start from another one
+                self._commit()
+                continue
+            if not self.roster.running:
+                raise RunError(
+                    f"nothing can run: {self.population.training} members wait, and {len(slots)} slots are free"
+                )
+            self._take_in(self.executor.poll(POLL_SECONDS))
+            self.display.update(self.population, self.roster.running)
+
+    def _wind_down(self) -> None:
+        """End gently: every lease ends at its next report, and what is handed over until then is kept."""
+        running = self.roster.running
+        told = f"waiting for the next report of {len(running)} members; once more ends the run at once"
+        self.display.events([Noted("ending", f"{self._signals.reason}: {told}")], self.population)
+        for work in running:
+            self.executor.recall(work)
+        while not all(work.waiting for work in running.values()):
+            self._take_in(self.executor.poll(POLL_SECONDS))
+            self.display.update(self.population, running)
+        raise self._signals.ending()
+
+    def _command(self) -> None:
+        """Carry out the plan. Everything that it follows from is durable by now."""
+        for command in self.roster.plan():
+            match command:
+                case Stop(work):
+                    self.executor.stop(work)
+                case Proceed(work, lease):
+                    self.executor.proceed(work, lease)
+                case Start(work, member, slot):
+                    assignment = self._assignment(work, member)
+                    if assignment is not None:
+                        self.executor.start(slot, assignment)
+
+    def _assignment(self, work: int, number: int) -> Assignment | None:
+        """Return what ``number`` is to do; None, with events to commit, if the checkpoint for it is not there."""
+        member = self.population.members[number]
+        segment = self.population.current(number)
+        point = member.point
+        try:
+            checkpoint = None if point is None else self.record.checkpoint(point.checkpoint)
+        except CheckpointError as error:
+            assert point is not None
+            self.roster.ended(self.roster.running[work])
+            self.pending += self.engine.lose(point.checkpoint, str(error))
+            return None
+        return Assignment(
+            work=work,
+            segment=segment.number,
+            member=number,
+            iteration=0 if point is None else point.iteration,
+            config=segment.hparams,
+            checkpoint=checkpoint,
+            lease=self.engine.lease(number),
+            elapsed=0.0 if point is None else point.elapsed,
+            compute=member.kept_compute,
+            stopping=member.stopping,
+        )
+
+    def _take_in(self, came: list[Handover | Output]) -> None:
+        for message in came:
+            if isinstance(message, Output):
+                self.logs.write(message.member, message.text)
+                self.display.output(message.member, message.text)
+                continue
+            work = self.roster.running.get(message.work)
+            if work is None:
+                continue  # about work that was ended meanwhile
+            for block in message.blocks:
+                if block.stored is not None:
+                    self.stored[work.segment, block.last] = block.stored
+            if message.fault != "checkpoint" or not self._is_lost(work.member):
+                self.pending += self.engine.record(work.segment, message)
+            if message.ended is not None or message.error is not None:
+                self.roster.ended(work)
+            else:
+                self.roster.waits(work, waiting=message.waiting)
+        self.pending += self.engine.decide()
+        if self._spent + time.monotonic() - self._began >= self.engine.rules.seconds:
+            self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
+        self._commit()
+
+    def _is_lost(self, number: int) -> bool:
+        """Look at the checkpoint that a worker found damaged; if it is, that is no failure of the member's."""
+        point = self.population.members[number].point
+        if point is None:
+            return False
+        try:
+            self.record.verify(point.checkpoint)
+        except CheckpointError as error:
+            self.pending += self.engine.lose(point.checkpoint, str(error))
+            return True
+        return False
+
+    def _commit(self) -> None:
+        if not self.pending:
+            return
+        garbage = self.population.garbage()
+        self.pending += self.engine.note_budget()
+        self._write(self.pending, garbage)
+        events, self.pending, self.stored = self.pending, [], {}
+        for event in events:
+            self._tell_of(event)
+        self.display.events(events, self.population)
+
+    def _write(self, events: list[Event], garbage: set[Checkpoint]) -> None:
+        """Make ``events`` durable. On a full disk that waits until there is room; nothing else happens meanwhile."""
+        self.rewound |= self.population.rewound()
+        told = False
+        while True:
+            try:
+                self.record.commit(events, self.stored, self.rewound, garbage)
+                break
+            except DiskFullError as error:
+                if self._signals.asked is not None:
+                    raise
+                if not told:
+                    note = Noted("full", f"{error}. The run waits for room, and goes on by itself")
+                    self.display.events([note], self.population)
+                    told = True
+                time.sleep(ROOM_SECONDS)
+        self._durable, self.rewound = self.record.ledger.last, {}
+
+    def _break_off(self, reason: str) -> None:
+        """Make durable what had been applied when something went wrong, in its order, and say why the run ended.
+
+        Nothing is deleted: what was to follow may never have come about. If the disk is what went wrong, the record
+        stays as it was, which is whole.
+        """
+        if self.record.ledger.last != self._durable:  # interrupted right after a commit
+            self.pending, self.stored, self.rewound = [], {}, {}
+        self.rewound |= self.population.rewound()
+        events = [*self.pending, *self.engine.end(reason)]
+        with contextlib.suppress(RunError):
+            self.record.commit(events, self.stored, self.rewound)
+            self.display.events(events, self.population)
+
+    def _tell_of(self, event: Event) -> None:
+        segments = self.population.segments
+        match event:
+            case Reported(segment=number, last=last) if last > segments[number].last:
+                pass  # handed over with a failure's last words, and dropped: they will be made again
+            case Reported() if any(type(c).on_report is not Callback.on_report for c in self.callbacks):
+                data = json.loads(event.rows)
+                for offset, row in enumerate(data["rows"]):
+                    metrics = dict(zip(data["columns"], row, strict=True))
+                    self._tell("on_report", segments[event.segment].member, event.first + offset, metrics)
+            case Kept():
+                member = segments[event.segment].member
+                self._tell("on_checkpoint", member, event.segment, event.iteration, event.score)
+            case Opened(parent=int(parent), info=info) if info.get("why") != "lost" and (
+                segments[parent].member != event.member or "donor" in info
+            ):
+                donor = event.info.get("donor", segments[parent].member)
+                self._tell("on_exploit", event.member, donor, copied(event.hparams), event.iteration)
+            case Failed():
+                segment = segments[event.segment]
+                self.errors.write(segment.member, segment.last, event.error)
+                self._tell("on_member_failed", segment.member, event.error, event.final)
+            case Finished():
+                self._tell("on_member_finished", segments[event.segment].member, event.reason)
+
+    def _tell(self, hook: str, *what: Any) -> None:
+        for callback in list(self.callbacks):
+            try:
+                getattr(callback, hook)(*what)
+            except Exception as error:
+                self.callbacks.remove(callback)
+                name = type(callback).__name__
+                text = f"the callback {name} was dropped: {name}.{hook} raised {type(error).__name__}: {error}"
+                note = Noted(f"callback:{name}", text)
+                self.population.apply(note)
+                self._write([note], set())
+                self.display.events([note], self.population)
+
+
+def _told(error: BaseException) -> str:
+    return (
+        "interrupted from the keyboard" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+    )

@@ -1,0 +1,159 @@
+"""What it means to take up a run: who trains on, who begins anew, who is new, and what is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ramet import fsck
+from ramet.core.engine import COMPLETE, Engine
+from ramet.core.events import Began, Event, Noted, Reported
+from ramet.core.population import Member, Population
+from ramet.core.stopping import Threshold
+from ramet.errors import ConfigError, RunError
+from ramet.record import Aside, Record
+from ramet.settings import comparable, objects
+from ramet.space import Space
+
+_OWN_ACCORD = ("the function returned", "done")
+
+
+@dataclass
+class Past:
+    """The run in ``folder`` that is to be taken up, and what is asked of it.
+
+    ``errored`` members that failed go on, or with ``anew`` begin from nothing; ``changes`` are the arguments that
+    differ from what the run was set up with.
+    """
+
+    folder: Path
+    errored: bool
+    anew: bool
+    changes: Mapping[str, Any]
+
+    def began(self) -> Began:
+        """Return how the run was set up.
+
+        Raises:
+            RunError: there is no run, or its very beginning is damaged.
+        """
+        record = Record.open(self.folder)
+        try:
+            first = next(record.events(), None)
+        finally:
+            record.close()
+        if not isinstance(first, Began):
+            raise RunError(f"{self.folder} holds the beginning of a run that never began: start it anew")
+        return first
+
+
+def retold(folder: Path, engine: Engine, *, power_safe: bool) -> tuple[Record, list[str]]:
+    """Let ``engine`` take in what happened so far, and return the record to go on with.
+
+    What is damaged is repaired first; what was done for that is returned too.
+    """
+    record, done = Record.open(folder), list[str]()
+    try:
+        wrong = fsck.whole(record)[2]
+    finally:
+        record.close()
+    if wrong is not None:
+        done = fsck.repair(folder)
+    record = Record.resume(folder, Aside(folder, objects(folder)), power_safe=power_safe)
+    try:
+        for _, event in record.replayed(engine.population):
+            if isinstance(event, Reported):
+                engine.remember(event)
+    except BaseException:
+        record.close()
+        raise
+    return record, done
+
+
+def founders(past: Past, population: Population, space: Space, num_samples: int) -> list[Mapping[str, Any]]:
+    """Return the first configuration of every member, those of new ones included.
+
+    Raises:
+        ConfigError: fewer members are asked for than there are, or ``param_space`` would have drawn others.
+    """
+    first: dict[int, Mapping[str, Any]] = {}
+    for segment in population.segments:
+        first.setdefault(segment.member, segment.hparams)
+    known = [first[number] for number in range(len(population.members))]
+    if "num_samples" not in past.changes:
+        return known
+    drawn = space.founders(num_samples, population.seed)
+    if len(drawn) < len(known):
+        raise ConfigError(
+            f"Tuner.restore(num_samples={num_samples}) makes {len(drawn)} members, and the run has {len(known)}: "
+            "members can be added, not taken away"
+        )
+    if comparable(drawn[: len(known)]) != comparable(known):
+        raise ConfigError(
+            f"Tuner.restore(num_samples={num_samples}) adds members to a population whose param_space drew others: "
+            "give the param_space that the run began with, or none"
+        )
+    return [*known, *drawn[len(known) :]]
+
+
+def again(past: Past, engine: Engine) -> Iterator[int]:
+    """Yield the members that have ended and are to train on."""
+    for member in engine.population.members:
+        failed = member.state == "failed" and (past.errored or past.anew)
+        by_a_rule = member.state == "finished" and member.reason not in _OWN_ACCORD
+        if failed or (by_a_rule and "stop" in past.changes and not _is_met(member, engine)):
+            yield member.number
+
+
+def is_over(engine: Engine, members: int) -> bool:
+    """Whether the run came to its own end, and would again: nobody trains, or what ends it for everyone stands."""
+    ended = engine.population.ended
+    if not members:
+        return ended == COMPLETE
+    spent = engine.population.spent >= engine.rules.seconds
+    return ended is not None and (spent or any(stopper.stop_all() for stopper in engine.rules.run))
+
+
+def _is_met(member: Member, engine: Engine) -> bool:
+    """Whether a stop rule that looks at one row alone stops the member where it is."""
+    row = {
+        **member.metrics,
+        "training_iteration": engine.population.current(member.number).last,
+        "compute_iterations": member.compute,
+    }
+    return any(
+        rule.metric in row and rule.step(None, row)[1] is not None
+        for rule in engine.rules.member
+        if isinstance(rule, Threshold)
+    )
+
+
+def taken_up(
+    past: Past,
+    record: Record,
+    engine: Engine,
+    everyone: list[Mapping[str, Any]],
+    who: list[int],
+    facts: Mapping[str, Any],
+    repaired: list[str],
+) -> list[Event]:
+    """Return the events by which the run goes on with ``everyone``, those who had ended (``who``) included."""
+    population = engine.population
+    gone = list(record.missing(population.alive()))
+    events = engine.resume(
+        everyone,
+        facts,
+        again=who,
+        anew=[number for number in who if past.anew and population.members[number].state == "failed"],
+        rules="stop" in past.changes,
+        at=time.time(),
+    )
+    for name, why in gone:
+        events += engine.lose(name, why)
+    notes = [Noted(f"repaired:{population.segments[-1].number}:{at}", text) for at, text in enumerate(repaired)]
+    for note in notes:
+        population.apply(note)
+    return [*events, *notes]
