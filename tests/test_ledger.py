@@ -519,7 +519,7 @@ def test_a_changed_entry_is_told_and_never_handed_out(full, change, table, which
         list(reader.happened())
     for word in (str(full / NAME), table, which, f"ramet check --repair {full}"):
         assert word in str(caught.value)
-    salvaged = list(reader.salvaged())
+    salvaged = list(salvaged(reader))
     assert in_order(salvaged, FULL.happened)
     assert salvaged
     told = list(reader.damages())
@@ -623,7 +623,7 @@ def test_what_a_damaged_ledger_hands_out_is_what_was_written(tmp_path_factory, l
         ledger = Ledger.open(folder)
     except RunError:
         return
-    assert in_order(ledger.salvaged(), happened)
+    assert in_order(salvaged(ledger), happened)
     for read, written in ((ledger.happened, happened), (ledger.reports, reports)):
         with contextlib.suppress(RunError):
             assert in_order(read(), written)
@@ -683,7 +683,7 @@ def test_a_strangers_values_are_a_run_error(tmp_path_factory, format, data):
     ):  # fmt: skip
         with contextlib.suppress(RunError, DamageError):
             read()
-    list(reader.salvaged())
+    list(salvaged(reader))
     assert all(isinstance(sentence, str) for sentence in reader.damages())
     reader.close()
     with contextlib.suppress(RunError):
@@ -790,7 +790,7 @@ def test_a_damaged_ledger_of_format_1_stays_one(first):
         Ledger.resume(first)
     reader = Ledger.open(first)
     assert reader.meta()["format"] == "1"
-    assert len(list(reader.salvaged())) == 4
+    assert len(list(salvaged(reader))) == 4
     reader.close()
 
 
@@ -1310,7 +1310,7 @@ def test_a_sound_ledger_has_no_damages(full):
     """Nothing is told of one in which nothing is wrong."""
     reader = Ledger.open(full)
     assert list(reader.damages()) == []
-    assert list(reader.salvaged()) == list(reader.happened()) == FULL.happened
+    assert list(salvaged(reader)) == list(reader.happened()) == FULL.happened
     reader.close()
 
 
@@ -1365,7 +1365,7 @@ def rebuilt(folder):
     """Rebuild a ledger from what can be had of it."""
     ledger = Ledger.open(folder)
     kept = [row for row in FULL.checkpoints if row[:2] != (0, 3)]
-    aside = Ledger.rebuild(folder, ledger.salvaged(), kept, ledger.meta())
+    aside = Ledger.rebuild(folder, salvaged(ledger), kept, ledger.meta())
     ledger.close()
     return aside
 

@@ -28,7 +28,7 @@ def whole(record: Record) -> tuple[int, Population, str | None]:
     population = Population()
     try:
         for entries, (row, _) in enumerate(record.replayed(population), start=1):
-            if getattr(row, "ends", True):
+            if row.ends:
                 count = entries
     except RunError as error:
         wrong = str(error)

@@ -250,7 +250,7 @@ class Record:
                     f"{self.ledger.path} is damaged: {event!r:.200} does not follow from what happened before it "
                     f"({error!r:.200}). ramet check --repair {self.folder} goes back to the last state that is whole"
                 ) from error
-            if getattr(row, "ends", True):
+            if row.ends:
                 population.garbage()  # as it was taken out then
             yield row, event
 

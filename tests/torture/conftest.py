@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+MEMORY = Path("/dev/shm")
 
 COUNTS = pytest.StashKey[Counter[str]]()
 
@@ -19,6 +24,13 @@ def long(pytestconfig):
 def count(pytestconfig):
     """Counts what is told at the end of the test run."""
     return pytestconfig.stash.setdefault(COUNTS, Counter())
+
+
+@pytest.fixture
+def place(tmp_path) -> Iterator[Path]:
+    """A folder in memory, where there is such a thing, for what does not try the disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path, prefix="ramet-") as folder:
+        yield Path(folder)
 
 
 def pytest_terminal_summary(terminalreporter, config):

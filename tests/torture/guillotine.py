@@ -18,12 +18,13 @@ from ramet.store.ledger import Ledger
 DEAD = 9
 
 STEPS: tuple[tuple[Any, str], ...] = (
-    *((Ledger, name) for name in ("create", "resume", "commit", "sync", "close")),
+    *((Ledger, name) for name in ("create", "resume", "rebuild", "commit", "sync", "close")),
     *((CheckpointStore, name) for name in ("scratch", "commit", "delete", "sweep")),
     (record, "write_durably"),
     (settings, "write_durably"),
     *((os, name) for name in ("mkdir", "rename", "replace", "fsync", "unlink", "rmdir")),
     (shutil, "rmtree"),
+    (shutil, "copy2"),
 )
 """What changes a folder, from the coarse to the fine: each is a step of its own, and so are those inside it."""
 
@@ -39,8 +40,8 @@ class Guillotine:
         """From now on, in this process, count."""
         for owner, name in STEPS:
             found = owner.__dict__[name]
-            if isinstance(found, classmethod):
-                setattr(owner, name, classmethod(self._around(owner, name, found.__func__)))
+            if isinstance(found, classmethod | staticmethod):
+                setattr(owner, name, type(found)(self._around(owner, name, found.__func__)))
             else:
                 setattr(owner, name, self._around(owner, name, found))
 

@@ -5,11 +5,12 @@ And the machine dies with it: of what was not synced, only a beginning is left.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
-import tempfile
+import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,6 @@ from ramet.errors import RunError
 from ramet.record import Record
 from ramet.testing import story
 
-MEMORY = "/dev/shm"
-
 
 def simulated(**more: Any) -> ramet.SimulatedExecutor:
     """Two slots."""
@@ -35,16 +34,10 @@ RUNS: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     "small": ("triangle", simulated, {"stop": 15}),
     "directories": ("directories", simulated, {"stop": 9}),
     "failures": ("directories", lambda: simulated(failures=0.15, seed=3), {"stop": 12, "large": False}),
+    "objects": ("directories", simulated, {"stop": 9, "large": False, "things": True}),
+    "kept": ("quadratic", simulated, {"stop": 12}),
     "inline": ("directories", ramet.InlineExecutor, {"stop": 6}),
 }
-
-
-@pytest.fixture
-def place(tmp_path) -> Iterator[Path]:
-    """A folder in memory where there is such a thing: what is tried here is no disk."""
-    where = MEMORY if Path(MEMORY).is_dir() else tmp_path
-    with tempfile.TemporaryDirectory(dir=where, prefix="ramet-torture-") as folder:
-        yield Path(folder)
 
 
 class Scene:
@@ -99,7 +92,7 @@ def test_a_run_dies_at_any_step(place, long, count, name):
     """Wherever a run dies, taking it up ends in the undisturbed story and in a clean folder."""
     scene = Scene(name, place)
     every = range(1, len(scene.moments) + 1)
-    points = every if long else sampled(scene.moments, 1, random.Random(name))
+    points = every if long else sampled(scene.moments, 1, random.Random(name))[::2]
     wrong = []
     for at in points:
         scene.die(at)
@@ -116,7 +109,7 @@ def test_a_run_dies_at_any_step(place, long, count, name):
 def test_a_run_dies_again_while_it_is_taken_up(place, long, count, name):
     """Whatever step of the resume a second death comes at, the third start ends in the undisturbed story."""
     scene, draw = Scene(name, place), random.Random(name)
-    firsts = draw.sample(range(1, len(scene.moments) + 1), 12 if long else 2)
+    firsts = draw.sample(range(1, len(scene.moments) + 1), 8 if long else 2)
     wrong = []
     for first in firsts:
         scene.die(first)
@@ -125,7 +118,7 @@ def test_a_run_dies_again_while_it_is_taken_up(place, long, count, name):
             continue
         shutil.copytree(scene.folder, saved)
         _, moments = beheaded(scene.take_up, 0, place)
-        seconds = range(1 + draw.randrange(5), len(moments) + 1, 5) if long else sampled(moments, 1, draw)[::4]
+        seconds = range(1 + draw.randrange(7), len(moments) + 1, 7) if long else sampled(moments, 1, draw)[::5]
         for second in seconds:
             for path in scene.place.glob("run*"):
                 shutil.rmtree(path)
@@ -147,7 +140,7 @@ def test_the_machine_dies(place, long, count, name):
     Or, where not even the run's beginning is left, to a RunError that says so.
     """
     scene, draw = Scene(name, place), random.Random(name)
-    points = sampled(scene.moments, 12 if long else 1, draw)
+    points = sampled(scene.moments, 6 if long else 1, draw)
     wrong = []
     for at in points if long else points[::2]:
         scene.die(at)
@@ -172,6 +165,33 @@ def test_the_machine_dies(place, long, count, name):
         except (Exception, pytest.fail.Exception) as error:
             wrong.append(f"{at} ({scene.moments[at - 1]}), {kept} of {len(whole)}, synced {synced}: {told(error)}")
     assert not wrong, "\n".join([f"{len(wrong)} of {len(points)}", *wrong[:20]])
+
+
+def test_a_repair_dies_at_any_step(place, long, count):
+    """Of a ledger that is damaged in its middle, a resume that dies anywhere leads to the undisturbed story."""
+    scene, draw = Scene("kept", place), random.Random(0)
+    wrong = []
+    for damage in range(6 if long else 1):
+        scene.fresh()
+        scene.begin()
+        with contextlib.closing(sqlite3.connect(scene.folder / "run.db")) as db:
+            (entries,) = db.execute("SELECT max(seq) FROM events").fetchone()
+            db.execute("UPDATE events SET data = data || ' ' WHERE seq >= ?", (draw.randint(entries // 4, entries),))
+            db.commit()
+        saved = scene.place / "saved"
+        shutil.copytree(scene.folder, saved)
+        _, moments = beheaded(scene.take_up, 0, place)
+        for at in range(1, len(moments) + 1, 3) if long else sampled(moments, 1, draw):
+            shutil.rmtree(scene.folder)
+            shutil.copytree(saved, scene.folder)
+            try:
+                assert beheaded(scene.take_up, at, place)[0] == DEAD
+                assert beheaded(scene.take_up, 0, place)[0] == 0
+                scene.is_as_ever()
+            except Exception as error:
+                wrong.append(f"damage {damage}, {at} of {len(moments)} ({moments[at - 1]}): {told(error)}")
+            count["deaths while a damaged ledger is repaired and its run taken up"] += 1
+    assert not wrong, "\n".join([f"{len(wrong)}", *wrong[:20]])
 
 
 def told(error: BaseException) -> str:

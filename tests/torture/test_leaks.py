@@ -74,15 +74,15 @@ def open_files() -> list[str]:
     return sorted(found)
 
 
-def test_a_thousand_exploits_leave_nothing(tmp_path, long, count, monkeypatch):
+def test_a_thousand_exploits_leave_nothing(place, long, count, monkeypatch):
     """Files, processes and zombies are as many as before, and the disk never holds more than what is alive."""
     monkeypatch.delenv("RAMET_TORTURE_PACE", raising=False)
     exploits = 10_000 if long else 1_000
-    chained_tuner(tmp_path / "warm", members=MEMBERS, stop=2, every=1, interval=1).fit()
+    chained_tuner(place / "warm", members=MEMBERS, stop=2, every=1, interval=1).fit()
     gc.collect()
     files, processes = open_files(), sorted(wreck.children(os.getpid()))
     watch = Watch(every=exploits // 50)
-    folder = tmp_path / "run"
+    folder = place / "run"
     tuner = chained_tuner(
         folder, members=MEMBERS, stop=exploits + 1, every=1, interval=1, large=True, callbacks=[watch]
     )

@@ -59,6 +59,16 @@ def content(chain: str) -> bytes:
     return (chain.encode() * (LARGE // 16 + 1))[:LARGE]
 
 
+class Thing:
+    """No plain data: kept aside, and loaded by nobody but a resume."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Thing({self.name!r})"
+
+
 def chained(config: Mapping[str, Any]) -> None:
     """Link by link; every ``every`` steps a checkpoint, ``large`` ones as directories."""
     chain, step = "", 0
@@ -161,13 +171,16 @@ def chained_tuner(
     every: int = 3,
     interval: int = 3,
     members: int = 4,
+    things: bool = False,
     **more: Any,
 ) -> ramet.Tuner:
     """Four members; directories as checkpoints, of which each member keeps one."""
-    scheduler = _pbt(
-        interval, synch=synch, quantile_fraction=0.5, hyperparam_mutations={"lr": ramet.uniform(0.0, 1.0)}
-    )
-    space = {"lr": ramet.uniform(0.0, 1.0), "large": large, "every": every}
+    domains: dict[str, Any] = {"lr": ramet.uniform(0.0, 1.0)}
+    space = {**domains, "large": large, "every": every}
+    if things:
+        domains["thing"] = [Thing(name) for name in "abcdef"]
+        space["thing"] = ramet.choice(domains["thing"])
+    scheduler = _pbt(interval, synch=synch, quantile_fraction=0.5, hyperparam_mutations=domains)
     more.setdefault("checkpoint_config", ramet.CheckpointConfig(num_to_keep=1))
     return _tuner(folder, chained, space, scheduler, metric="score", stop=stop, members=members, **more)
 

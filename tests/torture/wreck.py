@@ -15,11 +15,18 @@ from pathlib import Path
 
 from workloads import PACE
 
+from ramet.core.events import Began, Ended
+from ramet.errors import RunError
+from ramet.record import Record
+
 HERE = Path(__file__).parent
 PATIENCE = 120.0
 """Seconds after which something hangs."""
 
 KINDS = ("controller", "worker", "both")
+SECONDS = 1.5
+"""What a run takes about, the start of its interpreter included."""
+
 GIVEN_UP = "workers in a row died before they could start"
 
 
@@ -28,11 +35,9 @@ class Wreck:
 
     def __init__(self, workload: str, folder: Path, draw: random.Random, count: Counter[str], long: bool) -> None:
         self.workload, self.folder, self.draw, self.count = workload, folder, draw, count
-        pace = 0.4
-        self.seconds = 0.5 + 2.5 * pace
         self.most = draw.randint(1, 10 if long else 2)
         self.mark = uuid.uuid4().hex
-        self.environment = {**os.environ, PACE: str(pace), "RAMET_TORTURE": self.mark}
+        self.environment = {**os.environ, PACE: "0.4", "RAMET_TORTURE": self.mark}
         self.hits = 0
 
     def until_it_ends(self, kind: str) -> None:
@@ -72,8 +77,6 @@ class Wreck:
                 process.kill()
                 if kind == "both":
                     self._hit_a_worker(process, None)
-                self.hits += 1
-                self.tally("kills", kind)
             status = process.wait(PATIENCE)
         finally:
             process.kill()
@@ -82,12 +85,31 @@ class Wreck:
         if status == 1 and GIVEN_UP in text:  # a user would look at the machine, and take it up again
             self.tally("given up", kind)
             return False
-        assert status == 0 or (status == -signal.SIGKILL and kind != "worker"), f"exit status {status}:\n{text}"
-        return status == 0
+        if status == -signal.SIGKILL and kind != "worker":
+            self.hits += 1
+            self.tally("kills", kind)
+            self.count[f"kills of a controller {self._where()}"] += 1
+            return False
+        assert status == 0, f"exit status {status}:\n{text}"
+        return True
+
+    def _where(self) -> str:
+        """Return how far the run in the folder is, now that its controller is dead."""
+        try:
+            record = Record.open(self.folder)
+        except RunError:
+            return "before there was a ledger"
+        try:
+            kinds = [type(event) for event in record.events()]
+        finally:
+            record.close()
+        if Began not in kinds:
+            return "before the run began"
+        return "after its end" if kinds[-1] is Ended else "under way"
 
     def _moment(self) -> float:
         """Draw when to strike: anywhere in a run, and more often where it begins and where the rest of one ends."""
-        return self.draw.uniform(0.0, self.seconds * self.draw.choice((0.3, 1.0)))
+        return self.draw.uniform(0.0, SECONDS * self.draw.choice((0.3, 1.0)))
 
     @staticmethod
     def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

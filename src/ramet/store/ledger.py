@@ -34,20 +34,13 @@ from ramet.store.rows import (
     checkpoint_is_whole,
     event_crc,
     event_is_whole,
+    marked,
     report_crc,
     report_is_whole,
 )
 from ramet.store.upgrade import upgraded
 
 __all__ = ["FORMAT", "NAME", "READABLE", "CheckpointRow", "EventRow", "Ledger", "ReportRow", "Transaction"]
-
-
-class _RowError(RunError):
-    """A row of ``table`` is not what was written."""
-
-    def __init__(self, text: str, table: str) -> None:
-        super().__init__(text)
-        self.table = table
 
 
 class Ledger:
@@ -62,16 +55,17 @@ class Ledger:
     ) -> None:
         self._db, self.path, self._format, self._copy = connection, path, format, copy
         self._seq: int | None = None
+        self._events = 0
         self._at_once = False
         self._place = os.path.abspath(path)  # where we are may change; where it is must not
         self._file = identity(self._place)
         self._folder_synced = False
-        crc = "crc" if format > 1 else "NULL"
+        ends, crc = ("ends", "crc") if format > 1 else ("1", "NULL")
         self._happened = (
-            f"SELECT seq, 0, kind, segment, data, NULL, NULL, NULL, NULL, {crc} FROM events UNION ALL "
-            f"SELECT seq, 1, NULL, segment, rows, first, last, elapsed, at, {crc} FROM reports ORDER BY seq"
+            f"SELECT seq, 0, kind, segment, data, NULL, NULL, NULL, NULL, {ends}, {crc} FROM events UNION ALL "
+            f"SELECT seq, 1, NULL, segment, rows, first, last, elapsed, at, {ends}, {crc} FROM reports ORDER BY seq"
         )
-        self._reports = f"SELECT seq, segment, first, last, rows, elapsed, at, {crc} FROM reports"
+        self._reports = f"SELECT seq, segment, first, last, rows, elapsed, at, {ends}, {crc} FROM reports"
         self._checkpoint = (
             f"SELECT segment, iteration, kind, size, data, path, {crc} FROM checkpoints %s "
             "WHERE segment = ? AND iteration = ?"
@@ -227,25 +221,28 @@ class Ledger:
                 f"{self.path} vanished or was replaced while its run was under way: nothing more can be kept in it; "
                 "put the run's folder back in its place and resume it, or start the run anew"
             )
-        db, seq, begun = self._db, self.last, False
+        db, seq, count, begun = self._db, self.last, self._events, False
         events: list[tuple[object, ...]] = []
         reports: list[tuple[object, ...]] = []
         try:
-            for row in transaction.happened:
+            end = marked(transaction.happened)
+            for at, row in enumerate(transaction.happened):
                 seq += 1
+                count += isinstance(row, EventRow)
+                ends = count + 1 if at == end else 0
                 if isinstance(row, EventRow):
-                    events.append((seq, *row, event_crc(seq, *row)))
+                    events.append((seq, *row[:-1], ends, event_crc(seq, *row[:-1], ends)))
                 else:
-                    reports.append((seq, *row, report_crc(seq, *row)))
+                    reports.append((seq, *row[:-1], ends, report_crc(seq, *row[:-1], ends)))
             checkpoints = [(*row, checkpoint_crc(*row)) for row in transaction.checkpoints]
             if db.in_transaction:  # an interrupt came while another one was dealt with
                 db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             begun = True
             if events:
-                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
+                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", events)
             if reports:
-                db.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", reports)
+                db.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", reports)
             # After the rows, for what failed may have handed some over with its last words; none is made anew before
             # this is committed.
             if transaction.rewound:
@@ -255,13 +252,13 @@ class Ledger:
             if transaction.deleted:
                 db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", transaction.deleted)
             db.execute("COMMIT")
-            self._seq = seq
+            self._seq, self._events = seq, count
         except BaseException as error:  # an interrupt too must leave nothing half written
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # what is told is what went wrong first
                     db.execute("ROLLBACK")
             elif begun and not isinstance(error, sqlite3.Error):
-                self._seq = seq  # interrupted right after it was committed
+                self._seq, self._events = seq, count  # interrupted right after it was committed
             if isinstance(error, (*UNREADABLE, TypeError, ValueError)):
                 raise self._unwritten(error) from error
             raise
@@ -301,33 +298,22 @@ class Ledger:
         Raises:
             RunError: an entry is damaged.
         """
-        return (row for _, _, row in self._entries())
-
-    def _entries(self) -> Iterator[tuple[int, bool, EventRow | ReportRow]]:
-        """Return each entry after its number, and whether it is a report."""
-        format, before = self._format, None
-        for seq, is_report, kind, segment, data, first, last, elapsed, at, crc in self._read(self._happened):
+        format, before, events = self._format, None, 0
+        for seq, is_report, kind, segment, data, first, last, elapsed, at, ends, crc in self._read(self._happened):
             if is_report:
-                whole = report_is_whole((seq, segment, first, last, data, elapsed, at), crc, format)
+                whole = report_is_whole((seq, segment, first, last, data, elapsed, at, ends), crc, format)
             else:
-                whole = event_is_whole(seq, kind, segment, data, crc, format)
-            if not whole or (before is not None and seq <= before):
+                whole = event_is_whole(seq, kind, segment, data, ends, crc, format)
+                events += 1
+            # In the table of reports there may be gaps, but no event is ever dropped.
+            missed = format > 1 and whole and ends and ends != events + 1
+            if not whole or missed or (before is not None and seq <= before):
                 raise self._damaged("reports" if is_report else "events", f"seq {seq!r:.40}")
             before = seq
             if is_report:
-                yield seq, True, ReportRow(segment, first, last, data, elapsed, at)
+                yield ReportRow(segment, first, last, data, elapsed, at, ends)
             else:
-                yield seq, False, EventRow(kind, segment, data)
-
-    def salvaged(self) -> Iterator[EventRow | ReportRow]:
-        """Return events and reports in their order up to the first that is damaged or cannot be read."""
-        found: list[tuple[int, bool, EventRow | ReportRow]] = []
-        try:
-            found.extend(self._entries())
-        except RunError as error:
-            if isinstance(error, _RowError):
-                found = repair.without_a_gap(found, error.table == "reports")
-        return (row for _, _, row in found)
+                yield EventRow(kind, segment, data, ends)
 
     def damages(self) -> Iterator[str]:
         """Return all that is wrong with the file, each damage in a sentence."""
@@ -414,6 +400,7 @@ class Ledger:
             self._copy.cleanup()
 
     def _last(self) -> int:
+        self._events = next(self._read("SELECT count(*) FROM events NOT INDEXED"))[0]
         query = "SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION ALL SELECT max(seq) FROM reports)"
         last = next(self._read(query))[0] or 0
         if type(last) is not int:
@@ -440,8 +427,8 @@ class Ledger:
         if failed is not None:
             raise unreadable(self.path, failed) from failed
 
-    def _damaged(self, table: str, which: str) -> _RowError:
-        return _RowError(f"{self.path} is damaged in its table {table} at {which}: {way_out(self.path)}", table)
+    def _damaged(self, table: str, which: str) -> RunError:
+        return RunError(f"{self.path} is damaged in its table {table} at {which}: {way_out(self.path)}")
 
     def _damaged_checkpoint(self, segment: int, iteration: int, why: str = "") -> DamageError:
         return DamageError(

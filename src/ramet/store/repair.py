@@ -66,23 +66,28 @@ def _is_whole(table: str, row: tuple[Any, ...], format: int) -> bool:
     values, crc = (row[:-1], row[-1]) if format > 1 else (row, None)
     if table == "checkpoints":
         return checkpoint_is_whole(values, crc, format)
+    if format == 1:
+        values = (*values, 1)
     if table == "reports":
         return report_is_whole(values, crc, format)
-    seq, kind, segment, data = values
-    return event_is_whole(seq, kind, segment, data, crc, format)
+    seq, kind, segment, data, ends = values
+    return event_is_whole(seq, kind, segment, data, ends, crc, format)
 
 
 def _rows(db: sqlite3.Connection, table: str, key: str, names: str) -> Iterator[Any]:
     """Return the rows of a table, its key first, and in the place of those that cannot be read a sentence."""
     query = f"SELECT {key}, {names} FROM {table} NOT INDEXED WHERE {key} > ? ORDER BY {key}"
-    after = -(2**63)
+    after, back = -(2**63), 0
     for _ in range(LINES):
         try:
             for row in db.execute(query, (after,)):
                 if type(row[0]) is not int:
                     yield f"{table} cannot be read past {after}: its {key} {row[0]!r:.40} is no number"
                     return
-                if row[0] <= after:
+                if row[0] <= after:  # pages that lead to each other are met again and again
+                    back += 1
+                    if back > LINES:
+                        return
                     yield f"{table} {key} {row[0]} stands behind {after}"
                 # Never back, or a damage could be met for ever.
                 after = max(after, row[0])
@@ -108,20 +113,6 @@ def _beyond(db: sqlite3.Connection, table: str, key: str, last: int) -> int | No
             continue
         return None if found is None else after
     return None
-
-
-def without_a_gap(
-    found: list[tuple[int, bool, EventRow | ReportRow]], is_report: bool
-) -> list[tuple[int, bool, EventRow | ReportRow]]:
-    """Return the entries that surely come before one that was found damaged behind them, a report or an event.
-
-    If its number is what was damaged it was met too late: it may be what is missing in the first gap behind the last
-    whole one of its table.
-    """
-    behind = next((at for at in reversed(range(len(found))) if found[at][1] == is_report), -1)
-    numbers = [0, *(seq for seq, _, _ in found)]
-    gaps = (at for at in range(behind + 1, len(found)) if numbers[at + 1] != numbers[at] + 1)
-    return found[: next(gaps, len(found))]
 
 
 def rebuild(
@@ -166,11 +157,16 @@ def _write(
         db.execute("BEGIN IMMEDIATE")
         facts = {**meta, "format": str(FORMAT)}
         db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
+        count = 0
         for seq, row in enumerate(happened, 1):
+            count += isinstance(row, EventRow)
+            ends = count + 1 if row.ends else 0
             if isinstance(row, EventRow):
-                db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (seq, *row, event_crc(seq, *row)))
+                event = (seq, *row[:-1], ends)
+                db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", (*event, event_crc(*event)))
             else:
-                db.execute("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (seq, *row, report_crc(seq, *row)))
+                report = (seq, *row[:-1], ends)
+                db.execute("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*report, report_crc(*report)))
         for kept in checkpoints:
             values = (*kept, checkpoint_crc(*kept))
             db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", values)

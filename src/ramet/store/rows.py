@@ -19,11 +19,11 @@ NAME = "run.db"
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (
-    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, segment INTEGER, data TEXT NOT NULL, crc INTEGER
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, segment INTEGER, data TEXT NOT NULL, ends INTEGER NOT NULL, crc INTEGER
 );
 CREATE TABLE reports (
     seq INTEGER PRIMARY KEY, segment INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    rows TEXT NOT NULL, elapsed TEXT NOT NULL, at REAL NOT NULL, crc INTEGER
+    rows TEXT NOT NULL, elapsed TEXT NOT NULL, at REAL NOT NULL, ends INTEGER NOT NULL, crc INTEGER
 );
 CREATE INDEX reports_by_segment ON reports (segment, first);
 CREATE TABLE checkpoints (
@@ -38,24 +38,34 @@ COLUMNS = {
     "reports": ("seq", "segment", "first", "last", "rows", "elapsed", "at"),
     "checkpoints": ("segment", "iteration", "kind", "size", "data", "path"),
 }
-"""The columns of format 1. From format 2 on all tables but ``meta`` have ``crc`` after them."""
+"""The columns of format 1. From format 2 on all tables but ``meta`` have ``crc`` after them; entries ``ends``, too."""
 
 
 def columns(table: str, format: int) -> tuple[str, ...]:
     """Return the columns of ``table`` in a ledger of ``format``."""
-    return COLUMNS[table] if format < 2 or table == "meta" else (*COLUMNS[table], "crc")
+    if format < 2 or table == "meta":
+        return COLUMNS[table]
+    return (*COLUMNS[table], "crc") if table == "checkpoints" else (*COLUMNS[table], "ends", "crc")
 
 
 class EventRow(NamedTuple):
-    """An event as it lies on disk: its kind, the segment it is about if it is about one, and its JSON."""
+    """An event as it lies on disk: its kind, the segment it is about if it is about one, and its JSON.
+
+    ``ends`` is what `commit` makes of it: 0, or where a transaction ends one more than there are events so far. So a
+    history can be cut where it was whole, and an event that is missing is missed.
+    """
 
     kind: str
     segment: int | None
     data: str
+    ends: int = 0
 
 
 class ReportRow(NamedTuple):
-    """Consecutive rows of a segment; ``rows`` and ``elapsed`` are JSON, ``at`` a Unix time in seconds."""
+    """Consecutive rows of a segment; ``rows`` and ``elapsed`` are JSON, ``at`` a Unix time in seconds.
+
+    ``ends`` is that of `EventRow`; where a transaction has events, one of them has it, for reports may be dropped.
+    """
 
     segment: int
     first: int
@@ -63,6 +73,7 @@ class ReportRow(NamedTuple):
     rows: str
     elapsed: str
     at: float
+    ends: int = 0
 
 
 class CheckpointRow(NamedTuple):
@@ -93,15 +104,15 @@ class Transaction:
 # What is written passes here first: `:d` and `+` refuse other types, and a float is told as SQLite will return it.
 
 
-def event_crc(seq: int, kind: str, segment: int | None, data: str) -> int:
+def event_crc(seq: int, kind: str, segment: int | None, data: str, ends: int) -> int:
     """Return the checksum of a row of ``events``."""
     about = "-" if segment is None else f"{segment:d}"
-    return crc32((f"{seq:d},{about},{len(kind)},{len(data)};" + kind + data).encode())
+    return crc32((f"{seq:d},{about},{ends:d},{len(kind)},{len(data)};" + kind + data).encode())
 
 
-def report_crc(seq: int, segment: int, first: int, last: int, rows: str, elapsed: str, at: float) -> int:
+def report_crc(seq: int, segment: int, first: int, last: int, rows: str, elapsed: str, at: float, ends: int) -> int:
     """Return the checksum of a row of ``reports``; ``at`` counts with 17 significant digits."""
-    numbers = f"{seq:d},{segment:d},{first:d},{last:d},{at + 0.0:.17g},{len(rows)},{len(elapsed)};"
+    numbers = f"{seq:d},{segment:d},{first:d},{last:d},{at + 0.0:.17g},{ends:d},{len(rows)},{len(elapsed)};"
     return crc32((numbers + rows + elapsed).encode())
 
 
@@ -112,28 +123,36 @@ def checkpoint_crc(segment: int, iteration: int, kind: str, size: int, data: byt
     return told if data is None else crc32(data, told)
 
 
+def marked(rows: Sequence[EventRow | ReportRow]) -> int:
+    """Return which of the rows of a transaction is to say that it ends: the last event, or without any the last row."""
+    for at in range(len(rows) - 1, -1, -1):
+        if isinstance(rows[at], EventRow):
+            return at
+    return len(rows) - 1
+
+
 # What is read passes here: SQLite keeps any value in any column, and the file may be a stranger's.
 
 
-def event_is_whole(seq: Any, kind: Any, segment: Any, data: Any, crc: Any, format: int) -> bool:
+def event_is_whole(seq: Any, kind: Any, segment: Any, data: Any, ends: Any, crc: Any, format: int) -> bool:
     """Return whether a row of ``events`` is one, and as it was written."""
     return (
-        type(seq) is int
+        type(seq) is type(ends) is int
         and type(kind) is str
         and type(data) is str
         and (segment is None or type(segment) is int)
-        and (format < 2 or crc == event_crc(seq, kind, segment, data))
+        and (format < 2 or crc == event_crc(seq, kind, segment, data, ends))
     )
 
 
 def report_is_whole(row: Sequence[Any], crc: Any, format: int) -> bool:
     """Return whether a row of ``reports`` (its seq first) is one, and as it was written."""
-    seq, segment, first, last, rows, elapsed, at = row
+    seq, segment, first, last, rows, elapsed, at, ends = row
     return (
-        type(seq) is type(segment) is type(first) is type(last) is int
+        type(seq) is type(segment) is type(first) is type(last) is type(ends) is int
         and type(rows) is type(elapsed) is str
         and type(at) is float
-        and (format < 2 or crc == report_crc(seq, segment, first, last, rows, elapsed, at))
+        and (format < 2 or crc == report_crc(seq, segment, first, last, rows, elapsed, at, ends))
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect
 from pathlib import Path
-from typing import Any
 
 from ramet.errors import RunError
 from ramet.store.faults import UNREADABLE, no_room, way_out
@@ -22,37 +22,43 @@ from ramet.store.rows import (
 
 
 def upgraded(db: sqlite3.Connection, path: Path) -> None:
-    """Bring a ledger of format 1 to format 2: every row gets its checksum."""
-
-    def event(seq: Any, kind: Any, segment: Any, data: Any) -> int:
-        if not event_is_whole(seq, kind, segment, data, None, 1):
-            raise ValueError(f"events {seq!r:.40}")
-        return event_crc(seq, kind, segment, data)
-
-    def report(*row: Any) -> int:
-        if not report_is_whole(row, None, 1):
-            raise ValueError(f"reports {row[0]!r:.40}")
-        return report_crc(*row)
-
-    def checkpoint(*row: Any) -> int:
-        if not checkpoint_is_whole(row, None, 1):
-            raise ValueError(f"checkpoints {row[:2]!r:.80}")
-        return checkpoint_crc(*row)
-
+    """Bring a ledger of format 1 to format 2: every entry ends a transaction, and every row gets its checksum."""
     try:
         db.execute("BEGIN IMMEDIATE")
         if db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone() == ("1",):
-            for table, crc in {"events": event, "reports": report, "checkpoints": checkpoint}.items():
-                db.create_function(f"crc_of_{table}", len(COLUMNS[table]), crc)
+            for table in ("events", "reports"):
+                db.execute(f"ALTER TABLE {table} ADD COLUMN ends INTEGER NOT NULL DEFAULT 0")
+            for table in ("events", "reports", "checkpoints"):
                 db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
-                db.execute(f"UPDATE {table} SET crc = crc_of_{table}({', '.join(COLUMNS[table])})")
+            before: list[int] = []
+            for seq, kind, segment, data in db.execute(_all("events")).fetchall():
+                before.append(seq)
+                ends = len(before) + 1
+                if not event_is_whole(seq, kind, segment, data, ends, None, 1):
+                    raise ValueError(f"events {seq!r:.40}")
+                crc = event_crc(seq, kind, segment, data, ends)
+                db.execute("UPDATE events SET ends = ?, crc = ? WHERE seq = ?", (ends, crc, seq))
+            for seq, *values in db.execute(_all("reports")).fetchall():
+                ends = bisect(before, seq) + 1
+                if not report_is_whole((seq, *values, ends), None, 1):
+                    raise ValueError(f"reports {seq!r:.40}")
+                crc = report_crc(*(seq, *values, ends))
+                db.execute("UPDATE reports SET ends = ?, crc = ? WHERE seq = ?", (ends, crc, seq))
+            for number, *row in db.execute(_all("checkpoints", "rowid, ")).fetchall():
+                if not checkpoint_is_whole(row, None, 1):
+                    raise ValueError(f"checkpoints {row[:2]!r:.80}")
+                db.execute("UPDATE checkpoints SET crc = ? WHERE rowid = ?", (checkpoint_crc(*row), number))
             db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
         db.execute("COMMIT")
     except BaseException as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        if code(error) in (sqlite3.SQLITE_FULL,):
+        if code(error) == sqlite3.SQLITE_FULL:
             raise no_room(path, error) from error
-        if isinstance(error, UNREADABLE):
+        if isinstance(error, (*UNREADABLE, ValueError, TypeError)):
             raise RunError(f"{path} cannot be brought to format {FORMAT} ({error}): {way_out(path)}") from error
         raise
+
+
+def _all(table: str, also: str = "") -> str:
+    return f"SELECT {also}{', '.join(COLUMNS[table])} FROM {table} NOT INDEXED ORDER BY 1"
