@@ -514,3 +514,43 @@ def test_only_installing_shadows_the_real_ray(python, ray, tmp_path):
     assert output(ray("script.py")) == "False ray.tune\n"
     assert late.returncode == 1
     assert "the real Ray is imported already" in late.stderr
+
+
+def test_a_run_is_restored_by_rays_names(script, tmp_path):
+    """A script that restores what can be restored, as Ray's guide has it, begins a run first and goes on with it then."""
+    text = """
+        import os, sys
+        from ray import tune
+        from ray.tune import Checkpoint, FailureConfig, RunConfig, Tuner
+        from ray.tune.schedulers import PopulationBasedTraining
+        import tempfile
+
+        def trainable(config):
+            step = 0
+            if tune.get_checkpoint():
+                with tune.get_checkpoint().as_directory() as folder:
+                    step = int(open(os.path.join(folder, "step")).read())
+            while True:
+                step += 1
+                if step == 7 and not os.path.exists("mended"):
+                    raise RuntimeError("not yet")
+                with tempfile.TemporaryDirectory() as folder:
+                    open(os.path.join(folder, "step"), "w").write(str(step))
+                    tune.report({"step": step}, checkpoint=Checkpoint.from_directory(folder))
+
+        path = os.path.join(os.environ["RAMET_RUNS"], "again")
+        if Tuner.can_restore(path):
+            tuner = Tuner.restore(path, trainable=trainable, resume_errored=True)
+        else:
+            tuner = Tuner(
+                trainable,
+                param_space={"lr": tune.uniform(0, 1)},
+                tune_config=tune.TuneConfig(metric="step", mode="max", num_samples=2),
+                run_config=RunConfig(name="again", stop={"training_iteration": 10}, verbose=0),
+            )
+        results = tuner.fit()
+        print(results.num_errors, [result.metrics and result.metrics["step"] for result in results])
+    """
+    assert "2 [6, 6]" in script(text).stdout
+    (tmp_path / "mended").touch()
+    assert output(script(text)) == "0 [10, 10]\n"
