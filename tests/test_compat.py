@@ -517,7 +517,7 @@ def test_only_installing_shadows_the_real_ray(python, ray, tmp_path):
 
 
 def test_a_run_is_restored_by_rays_names(script, tmp_path):
-    """A script that restores what can be restored, as Ray's guide has it, begins a run first and goes on with it then."""
+    """A script that restores what can be restored, as Ray's guide has it, begins a run and then goes on with it."""
     text = """
         import os, sys
         from ray import tune

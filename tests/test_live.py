@@ -595,7 +595,7 @@ def test_table_fits(members: int, width: int, height: int) -> None:
 
 
 def test_table_shows_where_members_stand() -> None:
-    """A row has state, iteration, value, rank, parent, iteration of the last exploit and what may be mutated."""
+    """A row has state, iteration, value, rank, parent, iteration of the last exploit, error, what may be mutated."""
     population = crowd(4)
     cloned(population, 0, 3, lr=0.5)
     applied(population, Finished(2, "done"), Failed(1, "E: x", final=True))
@@ -607,11 +607,11 @@ def test_table_shows_where_members_stand() -> None:
         "1 min 15 s   23 reports (3/s)   1 exploit   4 checkpoints, 0 B",
         "━" * 40 + "  62 %   iteration 5 of 20",
         "",
-        "member  state     iteration  score  rank  parent  cloned at     lr  model/width",
-        "     0  training          5      3     2     ← 3          5    0.5           11",
-        "     1  failed            6      1     4                     0.002            9",
-        "     2  finished          7      2     3                     0.003           10",
-        "     3  waiting           5      3     1                     0.004           11",
+        "member  state     iteration  score  rank  parent  cloned at  error     lr  model/width",
+        "     0  training          5      3     2     ← 3          5           0.5           11",
+        "     1  failed            6      1     4                     E: x   0.002            9",
+        "     2  finished          7      2     3                            0.003           10",
+        "     3  waiting           5      3     1                            0.004           11",
     ]
     population.apply(Ended("interrupted from the keyboard"))
     assert [each.state for each in standings(population, {})] == ["stopped", "failed", "finished", "stopped"]

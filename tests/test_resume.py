@@ -368,6 +368,22 @@ def test_a_moved_run_goes_on_where_it_lies(tmp_path):
     assert story(tmp_path / "moved") == story(whole.experiment_path)
 
 
+@pytest.mark.parametrize(
+    "executor", [ramet.ProcessExecutor(2), ramet.InlineExecutor(3), ramet.SimulatedExecutor(2, spread=0.3, seed=7)]
+)
+def test_the_executor_is_kept_as_it_was_asked_for(tmp_path, executor):
+    """One that has been used already is kept too, without anything that it works on."""
+    for name in ("first", "second"):
+        path = tuner(str(tmp_path / name), executor=executor, stop=4).fit().experiment_path
+    again = ramet.Tuner.restore(path, train)
+    kept = again.run.executor
+    assert type(kept) is type(executor)
+    assert {k: v for k, v in vars(kept).items() if k in ("slots", "spread", "seed")} == {
+        k: v for k, v in vars(executor).items() if k in ("slots", "spread", "seed")
+    }
+    assert os.path.getsize(os.path.join(path, settings.NAME)) < 20_000
+
+
 def test_fail_fast_ends_are_taken_up(tmp_path):
     """A run that ended at its first failure goes on once the cause is mended."""
     mended = tmp_path / "mended"

@@ -20,10 +20,17 @@ from ramet.store.ledger import CheckpointRow, Ledger
 
 
 def whole(record: Record) -> tuple[int, Population, str | None]:
-    """Return how many entries of the ledger are whole, what they lead to, and why the next one is not, if there is one.
+    """Return how many entries of the ledger are whole, what they lead to, and what is wrong with it, if anything.
 
     They end where a transaction does.
     """
+    count, population, wrong = _history(record)
+    # Where all entries can be read, an index or a checkpoint may still be such that nothing can be written.
+    return count, population, wrong or next(record.ledger.damages(), None)
+
+
+def _history(record: Record) -> tuple[int, Population, str | None]:
+    """Return the same, but look at entries alone: what is wrong is why the next one is not whole."""
     count, entries, wrong = 0, 0, None
     population = Population()
     try:
@@ -49,7 +56,7 @@ def check(folder: Path) -> list[str]:
     record = Record.open(folder)
     try:
         found = list(record.ledger.damages())
-        _, population, wrong = whole(record)
+        _, population, wrong = _history(record)
         if wrong is not None and not found:
             found.append(wrong)
         found += [f"checkpoint {name} is lost: {why}" for name, why in _lost(record, population)]
@@ -75,19 +82,25 @@ def repair(folder: Path, *, thorough: bool = True) -> list[str]:
     done: list[str] = []
     record = Record.open(folder)
     try:
-        count, population, wrong = whole(record)
+        count, population, lost = _history(record)
+        wrong = lost or next(record.ledger.damages(), None)
         if wrong is not None:
             if not count:
                 raise RunError(f"{folder} cannot be repaired, for not even its beginning is whole: {wrong}")
             rows = itertools.islice(record.ledger.happened(), count)
             aside = Ledger.rebuild(folder, rows, _readable(record, population), record.ledger.meta())
-            done.append(f"{wrong}; went back to entry {count}, the last whole one. The damaged file is {aside.name}")
+            how = (
+                f"went back to entry {count}, the last whole one"
+                if lost
+                else f"all {count} entries are whole, and kept"
+            )
+            done.append(f"{wrong}; {how}. The damaged file is {aside.name}")
     finally:
         record.close()
     if thorough:
         record = Record.resume(folder)
         try:
-            _, population, _ = whole(record)
+            _, population, _ = _history(record)
             for name, why in list(_lost(record, population)):
                 record.commit([Lost(*name, why)], {})
                 done.append(f"checkpoint {name} is lost: {why}")

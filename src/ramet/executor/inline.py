@@ -125,6 +125,9 @@ class InlineExecutor:
         self._count = 0
         self._callers = contextlib.ExitStack()  # the generators of whoever called fit()
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.slots,)  # what it was asked for, not what it is at
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({f'slots={self.slots}' if self.slots else ''})"
 

@@ -74,6 +74,9 @@ class ProcessExecutor:
         self._trainable = b""
         self._payload: tuple[bytes, Setup] | None = None
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.slots,)  # what it was asked for, not what it is at
+
     def __repr__(self) -> str:
         return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from typing import Any
@@ -92,6 +93,10 @@ class SimulatedExecutor(InlineExecutor):
         self._speeds: dict[int, float] = {}
         self._heap: list[tuple[float, int, Work, Handover]] = []
         self._count_up = itertools.count()
+
+    def __reduce__(self) -> Any:
+        more = {"seconds": self.seconds, "spread": self.spread, "failures": self.failures, "seed": self.seed}
+        return functools.partial(type(self), self.slots, **more), ()
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Begin at virtual time 0."""

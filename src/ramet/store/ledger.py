@@ -225,11 +225,11 @@ class Ledger:
         events: list[tuple[object, ...]] = []
         reports: list[tuple[object, ...]] = []
         try:
-            end = marked(transaction.happened)
+            ending = marked(transaction.happened)
             for at, row in enumerate(transaction.happened):
                 seq += 1
                 count += isinstance(row, EventRow)
-                ends = count + 1 if at == end else 0
+                ends = count + 1 if at in ending else 0
                 if isinstance(row, EventRow):
                     events.append((seq, *row[:-1], ends, event_crc(seq, *row[:-1], ends)))
                 else:

@@ -52,7 +52,8 @@ class EventRow(NamedTuple):
     """An event as it lies on disk: its kind, the segment it is about if it is about one, and its JSON.
 
     ``ends`` is what `commit` makes of it: 0, or where a transaction ends one more than there are events so far. So a
-    history can be cut where it was whole, and an event that is missing is missed.
+    history can be cut where it was whole, and an event that is missing is missed. It ends at its last row; its last
+    event says so, too, if reports follow it, for those may be dropped.
     """
 
     kind: str
@@ -64,7 +65,7 @@ class EventRow(NamedTuple):
 class ReportRow(NamedTuple):
     """Consecutive rows of a segment; ``rows`` and ``elapsed`` are JSON, ``at`` a Unix time in seconds.
 
-    ``ends`` is that of `EventRow`; where a transaction has events, one of them has it, for reports may be dropped.
+    ``ends`` is that of `EventRow`.
     """
 
     segment: int
@@ -123,12 +124,10 @@ def checkpoint_crc(segment: int, iteration: int, kind: str, size: int, data: byt
     return told if data is None else crc32(data, told)
 
 
-def marked(rows: Sequence[EventRow | ReportRow]) -> int:
-    """Return which of the rows of a transaction is to say that it ends: the last event, or without any the last row."""
-    for at in range(len(rows) - 1, -1, -1):
-        if isinstance(rows[at], EventRow):
-            return at
-    return len(rows) - 1
+def marked(rows: Sequence[EventRow | ReportRow]) -> set[int]:
+    """Return which of the rows of a transaction are to say that it ends: its last one and its last event."""
+    events = [at for at, row in enumerate(rows) if isinstance(row, EventRow)]
+    return {len(rows) - 1, *events[-1:]}
 
 
 # What is read passes here: SQLite keeps any value in any column, and the file may be a stranger's.

@@ -12,12 +12,13 @@ from rich.cells import cell_len, set_cell_size
 from ramet.core.population import Population
 from ramet.view.standing import Origin, Standing, disk, exploits, mutable, progress, reports, standings
 from ramet.view.values import clean, clip, count, duration, shown, tail
-from ramet.view.wording import Line
+from ramet.view.wording import Line, cause
 
 MOST_ROWS = 20
 FEWEST_ROWS = 10
 MOST_RECENT = 5
 WIDEST = 18
+LONGEST_ERROR = 32
 BAR = 40
 
 _STYLES = {"waiting": "dim", "queued": "dim", "stopped": "yellow", "finished": "green", "failed": "bold red"}
@@ -161,6 +162,10 @@ def _columns(scene: Scene, visible: Sequence[Standing]) -> list[_Column]:
             _Column("parent", [(f"← {origin[0]}" if origin else "", "cyan") for origin in origins]),
             _Column("cloned at", [(str(origin[1]) if origin else "", "dim") for origin in origins]),
         ]
+    errors = [population.members[each.member].error if each.state == "failed" else None for each in visible]
+    if any(errors):
+        causes = [(clip(cause(error), LONGEST_ERROR) if error else "", "red") for error in errors]
+        columns.append(_Column("error", causes, left=True))
     values = [mutable(population, segment.hparams) if segment is not None else {} for segment in segments]
     for name in population.facts.get("mutable") or ():
         cells = [(shown(each[name], WIDEST) if name in each else "", "") for each in values]
