@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 
 import ramet
-from ramet import checkpoint, session
+from ramet import checkpoint, session, settings
 from ramet.core.events import KINDS
 from ramet.executor import batch, process, worker
+from ramet.store import checkpoints, ledger, lock
 from ramet.store.checkpoints import MANIFEST
 from ramet.store.ledger import FORMAT, Ledger
+from ramet.view import logs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")) if path.is_file()]
@@ -243,22 +245,44 @@ def test_the_table_of_tables_is_that_of_the_ledger(tmp_path):
 
 
 def test_the_table_of_files_is_what_a_run_leaves(tmp_path):
-    """A run that prints, and has an object in its space, leaves the files that the page on the format lists."""
+    """A run that prints, fails once, and has an object in its space, leaves the files that the page lists."""
 
     def train(config):
         print("hello")
+        if ramet.get_context().member == 1:
+            raise ValueError("a failure")
         ramet.report({"loss": 1.0}, checkpoint=ramet.Checkpoint.from_dict({"weights": b"0" * 200_000}))
 
     results = ramet.Tuner(
         train,
         param_space={"share": ramet.choice([Fraction(1, 3)])},
-        tune_config=ramet.TuneConfig(metric="loss", mode="min"),
+        tune_config=ramet.TuneConfig(metric="loss", mode="min", num_samples=2),
         run_config=ramet.RunConfig(storage_path=tmp_path, verbose=0),
     ).fit()
 
-    assert results.num_errors == 0
+    assert results.num_errors == 1
     left = {f"{path.name}/" if path.is_dir() else path.name for path in Path(results.experiment_path).iterdir()}
     assert {ticked(name)[0] for name, *_ in table(FORMAT_PAGE, "files")} == left - {"run.db-wal", "run.db-shm"}
+
+
+def test_the_table_of_passing_files_names_what_the_code_names(tmp_path):
+    """The files that are there at times are called what the code calls them; the ledger's is seen after a repair."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    Ledger.create(folder, {}).close()
+    damaged = Ledger.rebuild(folder, [], [], {}).name
+    beside = {f"{ledger.NAME}-{ending}" for ending in ("wal", "shm", "journal")}
+    told = {name for names, *_ in table(FORMAT_PAGE, "passing") for name in ticked(names)}
+
+    assert damaged == f"{ledger.NAME}.damaged"
+    assert told == {lock.LOCK, *beside, damaged, f"{logs.NAME}.1"}
+
+
+def test_the_table_of_changes_is_what_a_resume_takes():
+    """The page on taking up a run lists every argument that can be given anew, and no other."""
+    told = [name for names, _ in table(ROOT / "docs" / "resuming.md", "changes") for name in ticked(names)]
+
+    assert sorted(told) == sorted([*settings.CHANGEABLE, "param_space"])
 
 
 @pytest.mark.parametrize(
@@ -266,6 +290,8 @@ def test_the_table_of_files_is_what_a_run_leaves(tmp_path):
     [
         ("format.md", f"at most {checkpoint.SMALL // 1024} KiB"),
         ("format.md", f"    {MANIFEST} "),
+        ("format.md", f'{{"format": {checkpoints.FORMAT}, "files": '),
+        ("format.md", f"if that grew beyond {logs.LIMIT >> 20} MiB"),
         ("concepts.md", f"within {process.UNWIND_SECONDS:g} s"),
         ("concepts.md", f"after {worker.FLUSH_SECONDS:g} s or {batch.FLUSH_ROWS} rows"),
     ],

@@ -42,7 +42,7 @@ def descent(population):
     st.sets(st.integers(0, 40), max_size=5),
 )
 def test_laws_of_retention(steps, synch, keep, budget, lineage, pins):
-    """What is needed, pinned, or asked for with the lineage, is there; a budget is kept but for that; the fold agrees."""
+    """What is needed, pinned, or asked for with the lineage, is there; a budget is kept but for that."""
     facts = {"num_to_keep": keep, "max_bytes": budget, "keep_lineage": lineage}
     run = Pure(6, synch=synch, facts=facts, terms=Terms("score", "max", max_failures=2))
     pinned = set()

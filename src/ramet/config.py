@@ -161,9 +161,9 @@ class CheckpointConfig:
             starts from, is kept whatever this says, so 1 is safe.
         checkpoint_score_attribute: the metric that orders them; None keeps the newest.
         checkpoint_score_order: ``"max"`` or ``"min"``.
-        max_bytes: how many bytes all checkpoints of the run may take together, as an int; the worst of those that
-            nothing needs go first, whoever made them. What is needed stays even if it is more than that, and the run
-            says so. None for no limit.
+        max_bytes: how many bytes all checkpoints of the run may take together, as an int. The worst of those that
+            nothing needs go first, whoever made them, those of ``num_to_keep`` too. What is needed stays even if it is
+            more than that, and the run says so. None for no limit.
         keep_lineage: whether the checkpoints from which the present models descend, one for each exploit back to the
             founder, are kept besides.
         checkpoint_frequency, checkpoint_at_end: for class trainables, which a function has no use for; accepted as 0

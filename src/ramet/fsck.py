@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import pickletools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ramet.errors import CheckpointError, RunError
 from ramet.record import OBJECTS, Record
 from ramet.settings import NAME as SETTINGS
 from ramet.store.ledger import CheckpointRow, Ledger
+from ramet.store.lock import LOCK
 
 
 def whole(record: Record) -> tuple[int, Population, str | None]:
@@ -60,7 +62,8 @@ def check(folder: Path) -> list[str]:
         if wrong is not None and not found:
             found.append(wrong)
         found += [f"checkpoint {name} is lost: {why}" for name, why in _lost(record, population)]
-        found += [f"checkpoints/{name} belongs to nothing" for name in _leftovers(record)]
+        if not (folder / LOCK).exists():  # what is being written belongs to nothing yet
+            found += [f"checkpoints/{name} belongs to nothing" for name in _leftovers(record)]
     finally:
         record.close()
     return found + [why for name in (SETTINGS, OBJECTS) if (why := _cut(folder / name)) is not None]
@@ -94,7 +97,8 @@ def repair(folder: Path, *, thorough: bool = True) -> list[str]:
                 if lost
                 else f"all {count} entries are whole, and kept"
             )
-            done.append(f"{wrong}; {how}. The damaged file is {aside.name}")
+            why = re.split("[:.] `?ramet check --repair", wrong)[0]
+            done.append(f"{how}, for {why}. The damaged file is {aside.name}")
     finally:
         record.close()
     if thorough:

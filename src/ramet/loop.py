@@ -206,7 +206,7 @@ class Loop:
                 break
             except DiskFullError as error:
                 if self._signals.asked is not None:
-                    raise
+                    raise self._signals.ending() from error
                 if not told:
                     note = Noted("full", f"{error}. The run waits for room, and goes on by itself")
                     self.display.events([note], self.population)

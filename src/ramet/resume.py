@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,28 @@ def retold(folder: Path, engine: Engine, *, power_safe: bool) -> tuple[Record, l
         done = fsck.repair(folder)
     record = Record.resume(folder, Aside(folder, objects(folder)), power_safe=power_safe)
     try:
-        for _, event in record.replayed(engine.population):
-            if isinstance(event, Reported):
-                engine.remember(event)
+        for _ in record.replayed(engine.population):
+            pass
     except BaseException:
         record.close()
         raise
     return record, done
+
+
+def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:
+    """Let stoppers that judge the whole run see what they have seen, but for reports that will be made again.
+
+    ``who`` are the members that had ended and train on.
+    """
+    population = engine.population
+    lasts = {}
+    for number in {*who, *(member.number for member in population.live)}:
+        segment = population.current(number)
+        lasts[segment.number] = segment.points[-1].iteration if segment.points else segment.start
+    then = Population()
+    for _, event in record.replayed(then):
+        if isinstance(event, Reported) and event.last <= lasts.get(event.segment, event.last):
+            engine.remember(event, then)
 
 
 def founders(past: Past, population: Population, space: Space, num_samples: int) -> list[Mapping[str, Any]]:

@@ -81,7 +81,9 @@ def load(
                 raise ConfigError(_again(name, f"cannot be loaded ({type(error).__name__}: {error})")) from error
         elif pickled is not None:
             raise ConfigError(_again(name, f"could not be pickled when the run began ({pickled})"))
-        elif name == "scheduler" and (facts.get("strategy") or {}).get("name") != "FIFO":
+        elif (name == "scheduler" and (facts.get("strategy") or {}).get("name") != "FIFO") or (
+            name == "stop" and facts.get("stop") != "None"
+        ):
             raise ConfigError(_again(name, "was not recorded"))
     tune = {name: parts[name] for name in _TUNE if name in parts}
     run = {name: parts[name] for name in _RUN if name in parts}

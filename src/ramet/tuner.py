@@ -215,6 +215,8 @@ class Tuner:
             try:
                 founders = resume.founders(past, population, self.space, self.tune.num_samples)
                 again = sorted(resume.again(past, engine))
+                if engine.rules.run:
+                    resume.remind(record, engine, again)
                 members = population.training + len(again) + len(founders) - len(population.members)
                 executor.prepare(self.trainable, founders, engine.rules.member)
             except BaseException:

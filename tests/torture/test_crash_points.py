@@ -92,7 +92,7 @@ def test_a_run_dies_at_any_step(place, long, count, name):
     """Wherever a run dies, taking it up ends in the undisturbed story and in a clean folder."""
     scene = Scene(name, place)
     every = range(1, len(scene.moments) + 1)
-    points = every if long else sampled(scene.moments, 1, random.Random(name))[::2]
+    points = every if long else sampled(scene.moments, 1, random.Random(name))[::3]
     wrong = []
     for at in points:
         scene.die(at)
@@ -118,7 +118,7 @@ def test_a_run_dies_again_while_it_is_taken_up(place, long, count, name):
             continue
         shutil.copytree(scene.folder, saved)
         _, moments = beheaded(scene.take_up, 0, place)
-        seconds = range(1 + draw.randrange(7), len(moments) + 1, 7) if long else sampled(moments, 1, draw)[::5]
+        seconds = range(1 + draw.randrange(7), len(moments) + 1, 7) if long else sampled(moments, 1, draw)[::8]
         for second in seconds:
             for path in scene.place.glob("run*"):
                 shutil.rmtree(path)
@@ -142,7 +142,7 @@ def test_the_machine_dies(place, long, count, name):
     scene, draw = Scene(name, place), random.Random(name)
     points = sampled(scene.moments, 6 if long else 1, draw)
     wrong = []
-    for at in points if long else points[::2]:
+    for at in points if long else points[::4]:
         scene.die(at)
         log, synced = scene.folder / "run.db-wal", int((place / "synced").read_text())
         if not log.exists() or log.stat().st_size <= synced:

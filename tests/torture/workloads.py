@@ -146,7 +146,7 @@ def triangle_tuner(folder: Path, *, stop: int = 60, **more: Any) -> ramet.Tuner:
     )
 
 
-def quadratic_tuner(folder: Path, *, stop: int = 1001, **more: Any) -> ramet.Tuner:
+def quadratic_tuner(folder: Path, *, stop: int = 100, **more: Any) -> ramet.Tuner:
     """Two members, a checkpoint at every step, all of them kept."""
     domains = {
         "lr": ramet.qloguniform(1e-4, 1e-1, 5e-5),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workloads import PACE
 
-from ramet.core.events import Began, Ended
+from ramet.core.events import Began, Ended, Event, Finished
 from ramet.errors import RunError
 from ramet.record import Record
 
@@ -71,7 +71,7 @@ class Wreck:
             if kind == "worker":
                 while self.hits < self.most and not self._ends_within(process, self._moment() / 2):
                     self._hit_a_worker(process, kind)
-            elif self.hits < self.most and not self._ends_within(process, self._moment()):
+            elif self.hits < self.most and self._lives_to(process, self.draw.choice(("any", "any", "begin", "end"))):
                 if kind == "both" and self.draw.random() < 0.5:
                     self._hit_a_worker(process, None)
                 process.kill()
@@ -93,23 +93,39 @@ class Wreck:
         assert status == 0, f"exit status {status}:\n{text}"
         return True
 
-    def _where(self) -> str:
-        """Return how far the run in the folder is, now that its controller is dead."""
+    def _kinds(self) -> list[type[Event]]:
+        """Return the kinds of what happened so far, nothing where there is no ledger."""
         try:
             record = Record.open(self.folder)
         except RunError:
-            return "before there was a ledger"
+            return []
         try:
-            kinds = [type(event) for event in record.events()]
+            return [type(event) for event in record.events()]
         finally:
             record.close()
+
+    def _where(self) -> str:
+        """Return how far the run in the folder is, now that its controller is dead."""
+        kinds = self._kinds()
         if Began not in kinds:
             return "before the run began"
-        return "after its end" if kinds[-1] is Ended else "under way"
+        if kinds[-1] is Ended:
+            return "after its end"
+        return "while members finished" if Finished in kinds else "under way"
 
     def _moment(self) -> float:
         """Draw when to strike: anywhere in a run, and more often where it begins and where the rest of one ends."""
         return self.draw.uniform(0.0, SECONDS * self.draw.choice((0.3, 1.0)))
+
+    def _lives_to(self, process: subprocess.Popen[bytes], aim: str) -> bool:
+        """Wait for a moment of that sort, and return whether the controller is still there."""
+        while (aim == "begin" and not self.folder.exists()) or (aim == "end" and not self._has_finished()):
+            if self._ends_within(process, 0.01):
+                return False
+        return not self._ends_within(process, self._moment() if aim == "any" else self.draw.uniform(0.0, 0.2))
+
+    def _has_finished(self) -> bool:
+        return Finished in self._kinds()
 
     @staticmethod
     def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -138,10 +138,13 @@ class Engine:
         self._reopen()
         return self._taken()
 
-    def remember(self, event: Reported) -> None:
-        """Let the stoppers that judge the whole run see a report of a run that is taken up; what they say is past."""
-        member = self.population.members[self.population.segments[event.segment].member]
-        for _ in self._judged(member, event.first, event.last, event.rows, 0.0):
+    def remember(self, event: Reported, population: Population) -> None:
+        """Let the stoppers that judge the whole run see a report of a run that is taken up; what they say is past.
+
+        ``population`` is what it was then.
+        """
+        member = population.members[population.segments[event.segment].member]
+        for _ in self._judged(population, member, event.first, event.last, event.rows, 0.0):
             pass
 
     def lose(self, name: Checkpoint, reason: str) -> list[Event]:
@@ -252,7 +255,9 @@ class Engine:
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""
-        for name, one, everyone in self._judged(member, block.first, block.last, block.rows, block.clock):
+        for name, one, everyone in self._judged(
+            self.population, member, block.first, block.last, block.rows, block.clock
+        ):
             if one and member.live:
                 self._do(Finished(segment, f"{name} said so"))
             if everyone and self.population.ended is None:
@@ -260,7 +265,7 @@ class Engine:
         return bool(self.rules.run) and (not member.live or self.population.ended is not None)
 
     def _judged(
-        self, member: Member, first: int, last: int, rows: str, clock: float
+        self, population: Population, member: Member, first: int, last: int, rows: str, clock: float
     ) -> Iterator[tuple[str, bool, bool]]:
         """Yield the verdicts on each row: who judged, whether this member stops, whether everyone does."""
         if not self.rules.run:
@@ -272,7 +277,7 @@ class Engine:
                 training_iteration=first + offset,
                 compute_iterations=member.compute - (last - first) + offset,
                 trial_id=f"{member.number:05d}",
-                config=self.population.hparams(member.number),
+                config=population.hparams(member.number),
             )
             row.setdefault("time_total_s", clock)
             for stopper in self.rules.run:

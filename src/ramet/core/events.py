@@ -123,7 +123,8 @@ class Finished(Event):
 class Lost(Event):
     """The checkpoint (``segment``, ``iteration``) is damaged or gone, though it was needed; ``reason`` says how.
 
-    A live member that stood on it gets an `Opened` in the same transaction, from an older one.
+    A live member that stood on it gets an `Opened` from an older one: in the same transaction where the run is under
+    way, with `Resumed` where it was not.
     """
 
     segment: int

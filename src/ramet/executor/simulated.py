@@ -95,7 +95,7 @@ class SimulatedExecutor(InlineExecutor):
         self._count_up = itertools.count()
 
     def __reduce__(self) -> Any:
-        more = {"seconds": self.seconds, "spread": self.spread, "failures": self.failures, "seed": self.seed}
+        more: dict[str, Any] = {name: getattr(self, name) for name in ("seconds", "spread", "failures", "seed")}
         return functools.partial(type(self), self.slots, **more), ()
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:

@@ -172,4 +172,5 @@ def progress(population: Population) -> tuple[float, str]:
 def disk(population: Population) -> str:
     """Return how many checkpoints there are, and what they take on the disk."""
     kept = population.retention
-    return f"{count(len(kept.present), 'checkpoint')}, {size(kept.bytes)}"
+    told = count(len(kept.present), "checkpoint")
+    return f"{told}, {size(kept.bytes)}" if kept.bytes else told  # runs of format 1 do not tell

@@ -61,9 +61,7 @@ def main(folder: Path) -> None:
     ramet.Tuner(
         train,
         param_space=given["param_space"],
-        tune_config=ramet.TuneConfig(
-            metric="score", mode="max", num_samples=4, seed=3, scheduler=given["scheduler"]
-        ),
+        tune_config=ramet.TuneConfig(metric="score", mode="max", num_samples=4, seed=3, scheduler=given["scheduler"]),
         run_config=ramet.RunConfig(
             name=folder.name,
             storage_path=folder.parent,
