@@ -3,6 +3,7 @@
 What a training function does wrong is found when it does it, and is that member's failure alone.
 """
 
+import contextlib
 import datetime
 import functools
 import math
@@ -17,6 +18,7 @@ import pytest
 import ramet
 from ramet import errors
 from ramet.errors import CheckpointError, ConfigError, RunError, SpaceError, TrainableError
+from ramet.store.ledger import Ledger
 
 STARTED: list[str] = []
 """Every program that this process has started, as the interpreter itself says."""
@@ -68,6 +70,11 @@ def started_by(make):
     made = make()
     if isinstance(made, ramet.Tuner):
         made.fit()
+
+
+def restored(path="/nowhere", trainable=train, **changes):
+    """A tuner that takes up a run."""
+    return ramet.Tuner.restore(path, trainable, **changes)
 
 
 class Unknown(ramet.Stopper):
@@ -329,7 +336,119 @@ ARGUMENTS: list[tuple[str, Any, type[errors.RametError], list[str]]] = [
      [__file__, "no such directory"]),
     ("a checkpoint of None", lambda: ramet.Checkpoint.from_directory(None), CheckpointError, ["None", "path"]),
     ("a checkpoint of nothing", ramet.Checkpoint, CheckpointError, ["from_dict", "from_directory"]),
+    # ------------------------------------------------------------------ what is kept, and what failures mean
+    ("no bytes", lambda: ramet.CheckpointConfig(max_bytes=0), ConfigError, ["max_bytes=0", "at least 1"]),
+    ("bytes as text", lambda: ramet.CheckpointConfig(max_bytes="1GB"), ConfigError,
+     ["max_bytes='1GB'", "whole number"]),
+    ("half a byte", lambda: ramet.CheckpointConfig(max_bytes=1e9), ConfigError,
+     ["max_bytes=1000000000.0", "whole number"]),
+    ("bytes that are a truth", lambda: ramet.CheckpointConfig(max_bytes=True), ConfigError, ["max_bytes=True"]),
+    ("a lineage in words", lambda: ramet.CheckpointConfig(keep_lineage="yes"), ConfigError,
+     ["keep_lineage='yes'", "True or False"]),
+    ("a lineage as a number", lambda: ramet.CheckpointConfig(keep_lineage=1), ConfigError,
+     ["keep_lineage=1", "True or False"]),
+    ("no time to report", lambda: ramet.FailureConfig(report_timeout_s=0), ConfigError,
+     ["FailureConfig(report_timeout_s=0)", "above 0", "None"]),
+    ("time to report in words", lambda: ramet.FailureConfig(report_timeout_s="1m"), ConfigError,
+     ["report_timeout_s='1m'", "seconds"]),
+    ("infinite time to report", lambda: ramet.FailureConfig(report_timeout_s=math.inf), ConfigError,
+     ["report_timeout_s=inf", "None"]),
+    ("time to report as a truth", lambda: ramet.FailureConfig(report_timeout_s=True), ConfigError,
+     ["report_timeout_s=True", "seconds"]),
+    ("an unknown fate", lambda: ramet.FailureConfig(exhausted="restart"), ConfigError,
+     ["exhausted='restart'", "'end' or 'replace'"]),
+    ("a fate of None", lambda: ramet.FailureConfig(exhausted=None), ConfigError,
+     ["exhausted=None", "'end' or 'replace'"]),
+    ("a replacement in a run that ends", lambda: ramet.FailureConfig(exhausted="replace", fail_fast=True), ConfigError,
+     ["exhausted='replace'", "fail_fast=True", "contradict"]),
+    ("a replacement without clones", lambda: tuner(run={"failure_config": ramet.FailureConfig(exhausted="replace")}),
+     ConfigError, ["exhausted='replace'", "FIFO", "PopulationBasedTraining(…)", "exhausted='end'"]),
+    ("a hang that cannot be ended",
+     lambda: tuner(run={"executor": "inline", "failure_config": ramet.FailureConfig(report_timeout_s=5)}), ConfigError,
+     ["report_timeout_s=5", "InlineExecutor", "executor='process'"]),
+    # ------------------------------------------------------------------ taking up a run
+    ("a run that is nowhere", lambda: restored(path="/nowhere/at/all"), RunError, ["/nowhere/at/all", "no run"]),
+    ("a run that is a file", lambda: restored(path=__file__), RunError, [__file__, "no run"]),
+    ("a run in a folder of something else", lambda: restored(path=os.path.dirname(__file__)), RunError,
+     [os.path.dirname(__file__), "no run", "run.db"]),
+    ("results of a run that is nowhere", lambda: ramet.ResultGrid("/nowhere/at/all"), RunError,
+     ["/nowhere/at/all", "no run"]),
+    ("members left out", lambda: restored(resume_unfinished=False), ConfigError,
+     ["resume_unfinished=False", "ResultGrid(path)"]),
+    ("failed members on and anew", lambda: restored(resume_errored=True, restart_errored=True), ConfigError,
+     ["resume_errored=True", "restart_errored=True", "keep one"]),
 ]  # fmt: skip
+
+
+TAKEN_UP: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("another metric", {"metric": "loss"}, ["metric", "cannot be changed", "new run"]),
+    ("another mode", {"mode": "min"}, ["mode", "cannot be changed", "new run"]),
+    ("another seed", {"seed": 1}, ["seed", "cannot be changed", "new run"]),
+    ("another name", {"name": "x"}, ["name", "the folder has it"]),
+    ("another place", {"storage_path": "/tmp"}, ["storage_path", "move it while nothing runs"]),
+    ("an unknown argument", {"max_iter": 3}, ["max_iter", "unknown", "stop"]),
+    ("a whole RunConfig", {"run_config": ramet.RunConfig()}, ["run_config", "unknown", "executor"]),
+    ("fewer members", {"num_samples": 1}, ["num_samples=1", "has 2", "added, not taken away"]),
+    ("no members", {"num_samples": 0}, ["num_samples=0", "at least 1"]),
+    ("another trainable", {"trainable": tuner}, ["trainable=tuner", "'counting'", "give that one"]),
+    ("a trainable that is none", {"trainable": "PPO"}, ["trainable=str", "'counting'", "give that one"]),
+    ("another scheduler", {"scheduler": ramet.FIFO()}, ["scheduler", "PopulationBasedTraining", "FIFO", "the same"]),
+    ("a scheduler that is none", {"scheduler": "pbt"}, ["scheduler='pbt'", "str"]),
+    ("another interval", {"scheduler": pbt(perturbation_interval=7)},
+     ["scheduler", "interval: 2 then, 7 now", "the same"]),
+    ("other mutations", {"scheduler": pbt({"lr": ramet.uniform(0, 9)}, perturbation_interval=2)},
+     ["hyperparam_mutations", "lr", "9", "the same"]),
+    ("a stop in words", {"stop": "soon"}, ["stop='soon'", "{metric: value}"]),
+    ("no time", {"time_budget_s": 0}, ["time_budget_s=0", "above 0"]),
+    ("negative concurrency", {"max_concurrent_trials": -1}, ["max_concurrent_trials=-1", "at least 1"]),
+    ("an unknown executor", {"executor": "threads"}, ["executor='threads'", "'process', 'inline'"]),
+    ("unknown durability", {"durability": "disk"}, ["durability='disk'", "'power'"]),
+    ("callbacks that are none", {"callbacks": [print]}, ["callbacks", "print", "ramet.Callback"]),
+    ("failures as a number", {"failure_config": 3}, ["failure_config=3", "FailureConfig(…)"]),
+    ("checkpoints as a number", {"checkpoint_config": 3}, ["checkpoint_config=3", "CheckpointConfig(…)"]),
+    ("too verbose", {"verbose": 9}, ["verbose=9", "0, 1, 2 or 3"]),
+    ("a hang that cannot be ended", {"failure_config": ramet.FailureConfig(report_timeout_s=5)},
+     ["report_timeout_s=5", "InlineExecutor", "executor='process'"]),
+]  # fmt: skip
+
+
+def counting(config):
+    """Count to 4."""
+    for step in range(1, 5):
+        ramet.report({"score": float(step)}, checkpoint=ramet.Checkpoint.from_dict({"step": step}))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The folder of a run of two members that has ended."""
+    folder = tmp_path_factory.mktemp("ended")
+    run = {"name": "run", "storage_path": folder, "executor": "inline"}
+    tuner(None, counting, run=run, scheduler=pbt(perturbation_interval=2), num_samples=2, seed=1).fit()
+    return folder / "run"
+
+
+def entries(folder):
+    """All that is in a run's ledger, and what it was set up with."""
+    with contextlib.closing(Ledger.open(folder)) as ledger:
+        return [*ledger.happened(), *ledger.checkpoints(), (folder / "settings.pkl").read_bytes()]
+
+
+@pytest.mark.parametrize(("given", "words"), [row[1:] for row in TAKEN_UP], ids=[row[0] for row in TAKEN_UP])
+def test_a_run_is_not_taken_up_with_what_cannot_work(ended, given, words):
+    """A bad change is refused by name and with the way out, and the run is as it was."""
+    before = entries(ended)
+
+    with pytest.raises((ConfigError, TrainableError)) as caught:
+        restored(ended, **{"trainable": counting, **given}).fit()
+
+    told = str(caught.value)
+    assert [word for word in words if word not in told] == [], told
+    assert entries(ended) == before
+
+
+def test_there_are_a_hundred_ways_to_be_wrong():
+    """The tables stay long."""
+    assert len(ARGUMENTS) + len(TAKEN_UP) + len(FAULTS) >= 100
 
 
 @pytest.mark.parametrize(("make", "kind", "words"), [row[1:] for row in ARGUMENTS], ids=[row[0] for row in ARGUMENTS])
@@ -499,6 +618,9 @@ def locked():
 
 
 FAULTS: dict[str, tuple[Any, list[str]]] = {
+    "a pin without a checkpoint": (
+        lambda: ramet.report({"score": 1.0, "steps": 1}, pin=True), ["pin=True", "pass checkpoint=", "leave pin= out"]
+    ),
     "a list": (lambda: ramet.report([1.0]), ["report([1.0])", "list", "not a dict", "report({'loss': 0.3})"]),
     "a number": (lambda: ramet.report(0.5), ["report(0.5)", "float", "not a dict"]),
     "nothing": (lambda: ramet.report(None), ["report(None)", "NoneType", "not a dict"]),

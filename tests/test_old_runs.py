@@ -49,8 +49,9 @@ def copied(tmp_path):
 
 
 def contents(folder):
-    """Return everything in a folder, with its bytes."""
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Return everything in a folder, with its bytes; what SQLite leaves beside a ledger that is read is nothing."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("run.db-"))
+    return {str(path): path.read_bytes() for path in files}
 
 
 def given(name):
@@ -158,8 +159,8 @@ def test_a_damaged_old_run_is_repaired(copied, name):
     """A changed entry of an old ledger is found, gone back from, and made again."""
     folder = copied(name)
     data = (folder / "run.db").read_bytes()
-    assert data.count(b'"verdict":"exploit"') >= 1
-    (folder / "run.db").write_bytes(data.replace(b'"verdict":"exploit"', b'"verdict":"exqloit"'))
+    assert b'"verdict":"exploit"' in data
+    (folder / "run.db").write_bytes(data.replace(b'"verdict":"exploit"', b'"verdikt":"exploit"'))
     assert fsck.check(folder) != []
     assert main(["check", "--repair", str(folder)]) == 0
     assert fsck.check(folder) == []

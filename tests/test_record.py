@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ramet
+from ramet import settings as run_settings
 from ramet.core.events import (
     KINDS,
     Began,
@@ -232,15 +233,14 @@ def test_equal_objects_are_kept_apart_and_one_object_is_kept_once(tmp_path):
     record.close()
 
 
-def test_an_object_that_does_not_pickle_is_left_out_of_the_file(tmp_path):
-    """The others are kept beside the ledger, in their places; the run goes on."""
+def test_an_object_that_does_not_pickle_harms_no_run(tmp_path):
+    """The run goes on and is read; that it cannot be taken up is said when somebody tries, with the reason."""
     record = Record.create(tmp_path, {})
     unpicklable = (number for number in range(3))
     record.commit([Opened(0, 0, None, 0, {"a": unpicklable, "b": b"kept"})], {})
     record.close()
-    pickles = pickle.loads((tmp_path / OBJECTS).read_bytes())
-    assert pickles[0] is None
-    assert pickle.loads(pickles[1]) == b"kept"
+    with pytest.raises(RunError, match=r"could not be pickled when the run began.*generator"):
+        run_settings.aside(tmp_path)
 
 
 @pytest.mark.parametrize(

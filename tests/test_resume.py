@@ -464,3 +464,70 @@ def test_the_story_says_that_it_was_taken_up(tmp_path):
     results = ramet.ResultGrid(folder)
     assert json.loads(json.dumps(results.population.facts["goal"])) == 8.0
     assert math.isfinite(results.population.spent)
+
+
+class Thing:
+    """An object that is nothing but itself."""
+
+    def __init__(self, size):
+        self.size = size
+
+
+def uses_a_thing(config):
+    """Scored by an object of the search space."""
+    checkpoint = ramet.get_checkpoint()
+    i = checkpoint.to_dict()["i"] if checkpoint else 0
+    while True:
+        i += 1
+        ramet.report({"score": config["thing"].size * i}, checkpoint=ramet.Checkpoint.from_dict({"i": i}))
+
+
+def with_things(folder, callbacks=None):
+    """A population whose mutations are objects."""
+    things = [Thing(size) for size in range(9)]
+    scheduler = ramet.PopulationBasedTraining(
+        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"thing": things}, synch=True
+    )
+    return ramet.Tuner(
+        uses_a_thing,
+        param_space={"thing": ramet.choice(things)},
+        tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=6, seed=5),
+        run_config=ramet.RunConfig(
+            name="run", storage_path=folder, stop={"training_iteration": 16}, verbose=0, executor="inline",
+            callbacks=callbacks,
+        ),
+    ).fit()  # fmt: skip
+
+
+def test_objects_are_the_same_ones_after_a_resume(tmp_path):
+    """An ordered list of objects is still known by identity: a clone's neighbour in it is what it would have been."""
+    whole = with_things(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        with_things(tmp_path, [StopAt(40)])
+    results = ramet.Tuner.restore(tmp_path / "run", uses_a_thing, callbacks=[]).fit()
+    assert [r.config["thing"].size for r in results] == [r.config["thing"].size for r in whole]
+    assert story(tmp_path / "run")["rows"] == story(whole.experiment_path)["rows"]
+
+
+def test_what_died_before_it_began_is_begun(tmp_path):
+    """A folder in which nothing has happened yet is no run, and the next run of that name takes it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    Record.create(folder, {}).close()
+    assert not ramet.Tuner.can_restore(folder)
+    with pytest.raises(RunError, match="never began"):
+        ramet.Tuner.restore(folder, train)
+    assert tuner(str(folder), stop=4).fit().experiment_path == str(folder)
+    assert tuner(str(folder), stop=4).fit().experiment_path == f"{folder}_2", "what has begun is left alone"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    assert tuner(str(tmp_path / "mine"), stop=4).fit().experiment_path == str(tmp_path / "mine_2")
+
+
+def test_a_resume_sweeps_what_the_dead_left(tmp_path):
+    """What belongs to nothing is gone after a resume, also where there was nothing left to train."""
+    done = tuner(str(tmp_path / "run"), stop=4).fit()
+    stray = os.path.join(done.experiment_path, "checkpoints", "tmp-0123456789abcdef")
+    os.makedirs(stray)
+    ramet.Tuner.restore(done.experiment_path, train).fit()
+    assert not os.path.exists(stray)

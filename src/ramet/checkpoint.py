@@ -17,6 +17,7 @@ from typing import Any, Literal
 import cloudpickle
 import numpy as np
 
+from ramet import memory
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
 from ramet.store.checkpoints import (
@@ -36,7 +37,6 @@ SMALL = 128 * 1024
 """Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""
 
 _DICT_FILE = "dict_checkpoint.pkl"
-_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class Checkpoint:
@@ -151,8 +151,7 @@ class Checkpoint:
         if self._data is None and self._kind() == "directory":
             yield str(self._directory())
         else:
-            # Small ones live in memory; a file on some disks costs a hundred times as much.
-            with tempfile.TemporaryDirectory(prefix="ramet-", dir=_MEMORY) as directory:
+            with memory.folder() as directory:
                 yield self.to_directory(directory)
         self._has_been_read()
 

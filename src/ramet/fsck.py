@@ -7,11 +7,13 @@ as a whole. A checkpoint is whole if its bytes are those that were committed. Wh
 from __future__ import annotations
 
 import itertools
+import os
 import pickletools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ramet import sealed
 from ramet.core.events import Lost
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError
@@ -143,11 +145,11 @@ def _leftovers(record: Record) -> list[str]:
 
 def _cut(path: Path) -> str | None:
     """Return what is wrong with a pickle, without loading it."""
-    try:
-        for _ in pickletools.genops(path.read_bytes()):
-            pass
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
+    try:
+        for _ in pickletools.genops(sealed.read(path)):
+            pass
     except Exception as error:
-        return f"{path.name} is damaged ({error}): a resume has to be given what it holds"
+        return f"{path.name} is damaged ({error!s:.200}): a resume has to be given what it holds"
     return None

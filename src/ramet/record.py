@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import pickle
@@ -16,10 +15,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from ramet import sealed
 from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
-from ramet.errors import CheckpointError, DiskFullError, RunError
+from ramet.errors import CheckpointError, RunError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
 
@@ -38,15 +38,26 @@ _NESTED: dict[type[Event], tuple[str, ...]] = {
 _FIELDS = {kind: {field.name: str(field.type) for field in dataclasses.fields(kind)} for kind in KINDS.values()}
 
 
+_LARGEST = 2**63 - 1
+
+
 def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= _LARGEST
+
+
+def _number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and -_LARGEST <= value <= _LARGEST)
+
+
+def _text(value: Any) -> bool:
+    return type(value) is str
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
     "int": _count,
     "int | None": lambda value: value is None or _count(value),
-    "float": lambda value: type(value) in (int, float),
-    "str": lambda value: type(value) is str,
+    "float": _number,
+    "str": _text,
     "bool": lambda value: type(value) is bool,
     "Mapping[str, Any]": lambda value: isinstance(value, dict) and all(type(key) is str for key in value),
     "tuple[Any, ...]": lambda value: type(value) is tuple,
@@ -54,15 +65,27 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 }
 """By annotation, what a field may hold: a ledger may come from anybody."""
 
+_FACTS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("run", "trainable", "time_attr", "stop"), _text),
+    **dict.fromkeys(("strategy", "mutable"), _FITS["Mapping[str, Any]"]),
+    **dict.fromkeys(("num_to_keep", "max_bytes"), lambda value: value is None or (_count(value) and value > 0)),
+    "keep_lineage": _FITS["bool"],
+    "metric": lambda value: value is None or _text(value),
+    "mode": lambda value: value in (None, "min", "max"),
+    "goal": lambda value: value is None or _number(value),
+}
+"""By name, what a fact of a run may be, if it is told."""
+
 
 class Aside:
     """Objects of a search space that are no plain data. The ledger names them by number; their pickle lies beside it.
 
-    A reader that has not got the objects shows what they looked like.
+    A reader that has not got the objects shows what they looked like. ``together`` is what else refers to them: it is
+    pickled with them, so that the same object is one object again.
     """
 
-    def __init__(self, folder: Path | None = None, objects: Iterable[Any] = ()) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None, objects: Iterable[Any] = (), together: Any = None) -> None:
+        self._folder, self.together = folder, together
         self._objects = list(objects)
         self._saved = len(self._objects)
 
@@ -102,16 +125,14 @@ class Aside:
         return value
 
     def save(self) -> None:
-        """Write the objects that are new since the last time, durably; one that does not pickle is left out."""
+        """Write the objects, durably, if there are new ones since the last time."""
         if self._folder is None or self._saved == len(self._objects):
             return
-        pickles = []
-        for value in self._objects:
-            try:
-                pickles.append(cloudpickle.dumps(value))
-            except Exception:
-                pickles.append(None)
-        write_durably(self._folder / OBJECTS, pickle.dumps(pickles))
+        try:
+            data = cloudpickle.dumps((self._objects, self.together))
+        except Exception as error:  # a run goes as well with what does not pickle; it cannot be taken up, and says why
+            data = pickle.dumps(f"{type(error).__name__}: {error}")
+        sealed.write(self._folder / OBJECTS, data)
         self._saved = len(self._objects)
 
 
@@ -125,26 +146,6 @@ class Shown:
         return f"<{self.told}>"
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a power cut there is the old one or the new one.
-
-    Raises:
-        DiskFullError: there is no room for it.
-        RunError: it cannot be written.
-    """
-    new = path.with_name(f"{path.name}.tmp")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else RunError
-        raise kind(f"cannot write {path}: {error}") from error
-
-
 class Record:
     """A run's folder seen as events: ``run.db`` and ``checkpoints/``."""
 
@@ -153,10 +154,12 @@ class Record:
         self.store = CheckpointStore(folder / CHECKPOINTS)
 
     @classmethod
-    def create(cls, folder: Path, meta: dict[str, str], *, power_safe: bool = False) -> Record:
+    def create(
+        cls, folder: Path, meta: dict[str, str], aside: Aside | None = None, *, power_safe: bool = False
+    ) -> Record:
         """Begin a record in ``folder``, which exists and is empty."""
         (folder / CHECKPOINTS).mkdir(exist_ok=True)
-        return cls(folder, Ledger.create(folder, meta, power_safe=power_safe), Aside(folder))
+        return cls(folder, Ledger.create(folder, meta, power_safe=power_safe), aside or Aside(folder))
 
     @classmethod
     def resume(cls, folder: str | os.PathLike[str], aside: Aside | None = None, *, power_safe: bool = False) -> Record:
@@ -239,7 +242,7 @@ class Record:
         for row in self.ledger.happened():
             event = self._event(row)
             # Whoever made this up should not be able to have a thousand million members made of it.
-            if isinstance(event, (Began, Resumed)) and event.members > self.ledger.last:
+            if isinstance(event, (Began, Resumed)) and event.members > min(self.ledger.last, self._room()):
                 raise RunError(f"{self.ledger.path} tells of {event.members} members and opens fewer: it is damaged")
             try:
                 if not population.fits(event):
@@ -253,6 +256,14 @@ class Record:
             if row.ends:
                 population.garbage()  # as it was taken out then
             yield row, event
+
+    def _room(self) -> int:
+        """Return how many bytes the ledger has: it tells of fewer members than that, whatever its numbers say."""
+        path, room = self.ledger.path, 0
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            with contextlib.suppress(OSError):
+                room += file.stat().st_size
+        return room
 
     def population(self) -> Population:
         """Return what all events lead to.
@@ -283,6 +294,9 @@ class Record:
                     plain[name] = tuple(plain[name])
                 if not _FITS[annotation](plain[name]):
                     raise ValueError(f"{name}={plain[name]!r:.80} is no {annotation}")
+            for name, fits in _FACTS.items():
+                if name in plain.get("facts", ()) and not fits(plain["facts"][name]):
+                    raise ValueError(f"the fact {name}={plain['facts'][name]!r:.80} is none")
             return kind(**plain)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise RunError(

@@ -15,7 +15,7 @@ from ramet.core.population import Member, Population
 from ramet.core.stopping import Threshold
 from ramet.errors import ConfigError, RunError
 from ramet.record import Aside, Record
-from ramet.settings import comparable, objects
+from ramet.settings import comparable
 from ramet.space import Space
 
 _OWN_ACCORD = ("the function returned", "done")
@@ -23,13 +23,14 @@ _OWN_ACCORD = ("the function returned", "done")
 
 @dataclass
 class Past:
-    """The run in ``folder`` that is to be taken up, and what is asked of it.
+    """The run in ``folder`` that is to be taken up, with what it kept ``aside``, and what is asked of it.
 
     ``errored`` members that failed go on, or with ``anew`` begin from nothing; ``changes`` are the arguments that
     differ from what the run was set up with.
     """
 
     folder: Path
+    aside: Aside
     errored: bool
     anew: bool
     changes: Mapping[str, Any]
@@ -40,7 +41,7 @@ class Past:
         Raises:
             RunError: there is no run, or its very beginning is damaged.
         """
-        record = Record.open(self.folder)
+        record = Record.open(self.folder, self.aside)
         try:
             first = next(record.events(), None)
         finally:
@@ -50,19 +51,19 @@ class Past:
         return first
 
 
-def retold(folder: Path, engine: Engine, *, power_safe: bool) -> tuple[Record, list[str]]:
+def retold(past: Past, engine: Engine, *, power_safe: bool) -> tuple[Record, list[str]]:
     """Let ``engine`` take in what happened so far, and return the record to go on with.
 
     What is damaged is repaired first; what was done for that is returned too.
     """
-    record, done = Record.open(folder), list[str]()
+    record, done = Record.open(past.folder), list[str]()
     try:
         wrong = fsck.whole(record)[2]
     finally:
         record.close()
     if wrong is not None:
-        done = fsck.repair(folder)
-    record = Record.resume(folder, Aside(folder, objects(folder)), power_safe=power_safe)
+        done = fsck.repair(past.folder)
+    record = Record.resume(past.folder, past.aside, power_safe=power_safe)
     try:
         for _ in record.replayed(engine.population):
             pass

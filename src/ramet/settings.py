@@ -9,9 +9,10 @@ from typing import Any
 
 import cloudpickle
 
+from ramet import sealed
 from ramet.config import RunConfig, TuneConfig
 from ramet.errors import ConfigError, RunError
-from ramet.record import OBJECTS, write_durably
+from ramet.record import OBJECTS, Aside
 
 NAME = "settings.pkl"
 
@@ -43,11 +44,11 @@ def save(folder: Path, param_space: Mapping[str, Any] | None, tune: TuneConfig, 
             pickles[name] = cloudpickle.dumps(value)
         except Exception as error:
             pickles[name] = f"{type(error).__name__}: {error}"
-    write_durably(folder / NAME, pickle.dumps(pickles))
+    sealed.write(folder / NAME, pickle.dumps(pickles))
 
 
 def load(
-    folder: Path, facts: Mapping[str, Any], seed: int, given: Mapping[str, Any]
+    folder: Path, aside: Aside, facts: Mapping[str, Any], seed: int, given: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any] | None, TuneConfig, RunConfig]:
     """Return ``param_space`` and the configurations of the run in ``folder``, with what is ``given`` put in.
 
@@ -63,7 +64,7 @@ def load(
     pickles: dict[str, bytes | str] = {}
     if (folder / NAME).exists():
         try:
-            pickles = pickle.loads((folder / NAME).read_bytes())
+            pickles = pickle.loads(sealed.read(folder / NAME))
         except Exception as error:
             if missing := sorted({"param_space", "scheduler", "stop"} - set(given)):
                 raise RunError(
@@ -71,7 +72,11 @@ def load(
                     f"again, Tuner.restore({', '.join(f'{name}=…' for name in missing)})"
                 ) from error
     parts: dict[str, Any] = {}
+    if aside.together is not None:  # with the very objects that the ledger names
+        parts["param_space"], parts["scheduler"] = aside.together
     for name in ("param_space", *CHANGEABLE):
+        if name in parts and name not in given:
+            continue
         if name in given:
             parts[name] = given[name]
         elif isinstance(pickled := pickles.get(name), bytes):
@@ -95,29 +100,31 @@ def load(
     return parts.get("param_space"), TuneConfig(seed=seed, **tune), RunConfig(**run)
 
 
-def objects(folder: Path) -> list[Any]:
-    """Return the objects of ``param_space`` that the run in ``folder`` kept aside.
+def aside(folder: Path) -> Aside:
+    """Return the objects that the run in ``folder`` kept aside, and what refers to them.
 
     Raises:
-        RunError: one of them cannot be loaded.
+        RunError: they cannot be loaded, or could not be pickled.
     """
     path = folder / OBJECTS
     if not path.exists():
-        return []
+        return Aside(folder)
     try:
-        pickles = pickle.loads(path.read_bytes())
-        found = [None if each is None else pickle.loads(each) for each in pickles]
+        loaded = pickle.loads(sealed.read(path))
+        if isinstance(loaded, list):  # of format 1: each by itself
+            loaded = [pickle.loads(each) for each in loaded], None
     except Exception as error:
         raise RunError(
             f"{path} holds objects of param_space that cannot be loaded ({type(error).__name__}: {error}): make the "
             "modules that define them importable, as they were when the run began"
         ) from error
-    if missing := [number for number, each in enumerate(pickles) if each is None]:
+    if isinstance(loaded, str):
         raise RunError(
-            f"{path} lacks the objects {missing} of param_space, which could not be pickled when the run began: such a "
-            "run cannot be taken up"
+            f"{path} lacks the objects of param_space, which could not be pickled when the run began ({loaded}): such "
+            "a run cannot be taken up"
         )
-    return found
+    objects, together = loaded
+    return Aside(folder, objects, together)
 
 
 def _again(name: str, why: str) -> str:
@@ -144,9 +151,9 @@ def same_strategy(facts: Mapping[str, Any], strategy: Mapping[str, Any], mutable
 
 
 def comparable(value: Any) -> Any:
-    """Return ``value`` with objects as the names of their types: a copy that was pickled is another object."""
+    """Return ``value`` with objects as that alone: one that was pickled is another object, or not even at hand."""
     if isinstance(value, Mapping):
         return {key: comparable(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [comparable(each) for each in value]
-    return value if value is None or isinstance(value, (str, int, float)) else type(value).__name__
+    return value if value is None or isinstance(value, (str, int, float)) else "an object"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -16,18 +17,18 @@ from ramet.core.events import Event
 from ramet.core.messages import Setup
 from ramet.core.population import Population
 from ramet.core.stopping import Stopper, stop_rules
-from ramet.errors import ConfigError, MemberError, RunError
+from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.executor.base import Executor
 from ramet.executor.inline import InlineExecutor
 from ramet.executor.process import ProcessExecutor
 from ramet.loop import Loop
-from ramet.record import CHECKPOINTS, Record
+from ramet.record import CHECKPOINTS, Aside, Record
 from ramet.results import ResultGrid
 from ramet.resume import Past
 from ramet.seeding import call_seeded
 from ramet.space import Space
-from ramet.store.ledger import Ledger
-from ramet.store.lock import RunLock
+from ramet.store.ledger import NAME, Ledger
+from ramet.store.lock import LOCK, RunLock
 from ramet.strategy.base import FIFO, Strategy
 from ramet.trainable import check
 from ramet.view.live import display_for
@@ -147,7 +148,7 @@ class Tuner:
                 "Tuner.restore(resume_errored=True, restart_errored=True) contradict each other: keep one"
             )
         changes.pop("storage_filesystem", None)
-        past = Past(Path(path), resume_errored, restart_errored, changes)
+        past = Past(Path(path), settings.aside(Path(path)), resume_errored, restart_errored, changes)
         began = past.began()
         facts = began.facts
         name = _name(trainable)
@@ -156,7 +157,7 @@ class Tuner:
                 f"Tuner.restore(trainable={name}) is not the function of the run in {path}, "
                 f"{facts.get('trainable')!r}: give that one"
             )
-        param_space, tune, run = settings.load(past.folder, facts, began.seed, changes)
+        param_space, tune, run = settings.load(past.folder, past.aside, facts, began.seed, changes)
         tuner = cls(trainable, param_space=param_space, tune_config=tune, run_config=run)
         settings.same_strategy(facts, tuner.strategy.describe(), tuner.space.mutable_to_plain())
         tuner._past = past
@@ -166,10 +167,15 @@ class Tuner:
     def can_restore(path: str | os.PathLike[str]) -> bool:
         """Return whether there is a run in the folder ``path`` that this version of Ramet can take up."""
         try:
-            Ledger.open(path).close()
+            ledger = Ledger.open(path)
         except RunError:
             return False
-        return True
+        try:
+            return ledger.last > 0  # else it died before it began
+        except RunError:
+            return True  # what is damaged may be repaired
+        finally:
+            ledger.close()
 
     # ------------------------------------------------------------------ running
 
@@ -196,10 +202,11 @@ class Tuner:
         engine, executor = self._engine(), self._executor()
         executor.prepare(self.trainable, founders, engine.rules.member)
         name = self.run.name or f"{_name(self.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        folder = _new_folder(Path(self.run.folder), name)
-        with RunLock.take(folder):
+        folder, lock = _new_folder(Path(self.run.folder), name)
+        with lock:
             settings.save(folder, self.param_space, self.tune, self.run)
-            record = Record.create(folder, _meta(), power_safe=self.run.durability == "power")
+            aside = Aside(folder, together=(self.param_space, self.tune.scheduler))
+            record = Record.create(folder, _meta(), aside, power_safe=self.run.durability == "power")
             facts = self._facts(folder.name)
             setup = self._setup(engine, folder, folder.name, seed)
             return self._run(
@@ -211,8 +218,9 @@ class Tuner:
         population = engine.population
         with RunLock.take(past.folder):
             power_safe = self.run.durability == "power"
-            record, repaired = resume.retold(past.folder, engine, power_safe=power_safe)
+            record, repaired = resume.retold(past, engine, power_safe=power_safe)
             try:
+                record.sweep()  # what the dead left behind
                 founders = resume.founders(past, population, self.space, self.tune.num_samples)
                 again = sorted(resume.again(past, engine))
                 if engine.rules.run:
@@ -324,22 +332,49 @@ class Tuner:
         return changed
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    """Create the run's folder; a name that is used gets a number."""
+def _new_folder(parent: Path, name: str) -> tuple[Path, RunLock]:
+    """Create the run's folder, and lock it. A name that is used gets a number, unless that run died before it began."""
+    number = 0
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        number = 1
         while True:
+            number += 1
             folder = parent / (name if number == 1 else f"{name}_{number}")
             try:
                 folder.mkdir()
-                return folder
             except FileExistsError:
-                number += 1
+                if not _never_began(folder):
+                    continue
+            with contextlib.suppress(LockedError):
+                lock = RunLock.take(folder)
+                if _never_began(folder):  # nor has it while we came
+                    for left in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
+                        (folder / left).unlink(missing_ok=True)
+                    return folder, lock
+                lock.release()
     except OSError as error:
         raise RunError(
             f"cannot create the run's folder in {parent}: {error}; choose another storage_path=, or RAMET_RUNS"
         ) from error
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run lays out before its first entry."""
+    laid_out = {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", LOCK, settings.NAME, CHECKPOINTS}
+    if not folder.is_dir() or not {each.name for each in folder.iterdir()} <= laid_out:
+        return False
+    if (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
+        return False
+    if not (folder / NAME).exists() or not (folder / NAME).stat().st_size:
+        return True
+    try:
+        ledger = Ledger.open(folder)
+        try:
+            return not ledger.last
+        finally:
+            ledger.close()
+    except RunError:
+        return False  # damaged, perhaps; it is somebody's
 
 
 def _meta() -> dict[str, str]:

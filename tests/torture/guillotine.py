@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ramet.tuner  # noqa: F401 - now, and not in every fork
-from ramet import record, settings
+from ramet import sealed
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import Ledger
 
@@ -20,8 +20,7 @@ DEAD = 9
 STEPS: tuple[tuple[Any, str], ...] = (
     *((Ledger, name) for name in ("create", "resume", "rebuild", "commit", "sync", "close")),
     *((CheckpointStore, name) for name in ("scratch", "commit", "delete", "sweep")),
-    (record, "write_durably"),
-    (settings, "write_durably"),
+    (sealed, "write"),
     *((os, name) for name in ("mkdir", "rename", "replace", "fsync", "unlink", "rmdir")),
     (shutil, "rmtree"),
     (shutil, "copy2"),

@@ -23,6 +23,7 @@ import ramet
 from ramet import fsck
 from ramet.cli import main
 from ramet.core.events import Event, Lost
+from ramet.core.population import Population
 from ramet.errors import RametError, RunError
 from ramet.record import OBJECTS, Record
 from ramet.settings import NAME as SETTINGS
@@ -274,7 +275,7 @@ def told(folder: Path) -> tuple[list[Event], bool]:
     found: list[Event] = []
     with contextlib.suppress(RametError):
         with contextlib.closing(Record.open(folder)) as record:
-            found.extend(record.events())  # keeps what came before an error
+            found.extend(event for _, event in record.replayed(Population()))  # keeps what came before an error
         return found, True
     return found, False
 
@@ -362,6 +363,9 @@ def case(folder: Path, truth: Truth, draw: random.Random, what: list[str], *, go
     if refused is not None:
         if OBJECTS in refused:
             return "refused for its objects"
+        if "never began" in refused:
+            assert told(folder)[0] == []
+            return "never began"
         assert found != [], f"nothing is wrong, and it cannot be taken up: {refused}"
         assert mended(folder, truth, found, can, members) == "refused", f"it could be repaired, and was not: {refused}"
         return "refused"

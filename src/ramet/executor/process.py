@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 
+from ramet import memory
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.base import Output
@@ -37,7 +38,7 @@ LATE_SECONDS = 1.0
 """How late such a look may be; more than that is time in which nobody listened, and no worker's silence."""
 
 TRIES = 3
-"""How many workers in a row may die before they are ready, until the run is given up."""
+"""How many workers in a row may die in one slot before they are ready, until the run is given up."""
 
 ANSWER_SECONDS = 0.5
 """How long a worker that hangs has to tell its stack, before it is ended."""
@@ -68,7 +69,7 @@ class ProcessExecutor:
         self._slot_of: dict[int, int] = {}
         self._selector: selectors.BaseSelector | None = None
         self._devices: list[str | None] = []
-        self._stillborn = 0
+        self._stillborn: dict[int, int] = {}
         self._look_at = math.inf
         self._timeout = math.inf
         self._trainable = b""
@@ -261,8 +262,9 @@ class ProcessExecutor:
         status, text = worker.bury(patience=1.0)
         if text:
             came.append(Output(worker.slot, worker.member, text))
-        self._stillborn = 0 if worker.ready else self._stillborn + 1
-        if self._stillborn >= TRIES:
+        tries = self._stillborn[worker.slot] = 0 if worker.ready else self._stillborn.get(worker.slot, 0) + 1
+        memory.sweep()
+        if tries >= TRIES:
             raise TrainableError(
                 f"{TRIES} workers in a row died before they could start, the last of {how(status)}: "
                 f"{worker.last_words().strip() or 'it said nothing'}"

@@ -89,6 +89,8 @@ def duration(seconds: float) -> str:
     >>> [duration(s) for s in (0.004, 3.21, 42, 185, 7_380, 180_000)]
     ['0.0 s', '3.2 s', '42 s', '3 min 5 s', '2 h 3 min', '2 d 2 h']
     """
+    if not math.isfinite(seconds):
+        return "an unknown time"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -14,6 +14,7 @@ from ramet.results import Result, ResultGrid
 from ramet.schedule import Step
 from ramet.space import flatten
 from ramet.view.standing import donor
+from ramet.view.values import clean, clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,8 @@ and grey stand for them.
 ATTENTION = "#D55E00"
 GREY = "#7a7a7a"
 DASHED = (0, (4, 3))
+LONGEST = 100
+"""Characters of a name that are drawn."""
 
 FAR_OFF = 5
 """A report is far off if it lies more than so many times the usual range away from it: the range of a typical lineage
@@ -154,7 +157,7 @@ class Reports:
         found: dict[int, list[tuple[float, ...]]] = {segment.number: [] for segment in story.segments}
         seen: dict[str, None] = {}
         for row in story.grid.rows([(segment, segment.last) for segment in story.segments]):
-            found[row["segment"]].append((row["training_iteration"], *(_number(row.get(name)) for name in names)))
+            found[row["segment"]].append((row["training_iteration"], *(plain_number(row.get(name)) for name in names)))
             seen.update(dict.fromkeys(row))
         for name in names:
             if seen and name not in seen:
@@ -198,7 +201,7 @@ class Reports:
             margin = 0.05 * (high - low)
             axis.set_view_interval(low - margin, high + margin, ignore=True)
             notes.append(f"{outside} {'report' if outside == 1 else 'reports'} beyond the frame")
-        axis.set_label_text(self._names[column - 1] + (f" ({'; '.join(notes)})" if notes else ""))
+        axis.set_label_text(caption(self._names[column - 1]) + (f" ({'; '.join(notes)})" if notes else ""))
 
     def _extent(self, column: int) -> tuple[float, float, int]:
         every = np.concatenate([np.empty(0), *(rows[:, column] for rows in self._rows.values())])
@@ -218,6 +221,11 @@ class Reports:
         if high <= low or not near.any():
             near[:] = True
         return float(every[near].min()), float(every[near].max()), int((~near).sum())
+
+
+def caption(name: str) -> str:
+    """Return the name of a metric or a hyperparameter as a picture shows it: a dollar begins no formula."""
+    return clip(clean(name), LONGEST).replace("$", r"\$")
 
 
 def legend_above(ax: Axes, handles: Sequence[Any]) -> None:
@@ -252,7 +260,8 @@ def new_axes(count: int, width: float, height: float) -> list[Axes]:
     return list(grid[:, 0])
 
 
-def _number(value: Any) -> float:
+def plain_number(value: Any) -> float:
+    """Return a number that can be drawn, NaN for what is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -math.inf < value < math.inf:
         return math.nan
     return float(max(min(value, 1e100), -1e100))  # far off is far off, and the difference of two is a number

@@ -8,7 +8,7 @@ import numpy as np
 
 from ramet.errors import ConfigError
 from ramet.results import Result, ResultGrid
-from ramet.view.plots.story import ATTENTION, GREY, Reports, Story, legend_above, new_axes, pyplot
+from ramet.view.plots.story import ATTENTION, GREY, Reports, Story, caption, legend_above, new_axes, pyplot
 from ramet.view.plots.values import Scale
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Colouring:
     """The colours of the bars: a metric's, report by report, or a hyperparameter's, bar by bar; grey for no value."""
 
     def __init__(self, story: Story, name: str | None) -> None:
-        self._label, self._limits = name or "", None
+        self._label, self._limits = caption(name or ""), None
         self._scale = Scale(story, name) if name and any(name in hparams for hparams in story.hparams) else None
         self._pieces: list[tuple[int, int, int, float]] = []
         if name is None or self._scale is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from ramet.errors import ConfigError, SpaceError
 from ramet.results import Result, ResultGrid
 from ramet.space import Domain, domain_from_plain
-from ramet.view.plots.story import Story, new_axes, pyplot
+from ramet.view.plots.story import Story, caption, new_axes, plain_number, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,12 +48,12 @@ class Scale:
         listed: tuple[Any, ...] = getattr(domain, "values", None) or getattr(domain, "categories", None) or ()
         self.words: list[str] | None = None
         if listed or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in present):
-            words = {repr(value): str(value)[:24] for value in (*listed, *present)}
+            words = {repr(value): caption(str(value)[:24]) for value in (*listed, *present)}
             place = {word: float(at) for at, word in enumerate(words)}
             self.at = np.array([place.get(repr(value), np.nan) for value in given])
             self.words = list(words.values())
         else:
-            self.at = np.array([np.nan if value is _ABSENT else float(value) for value in given])
+            self.at = np.array([np.nan if value is _ABSENT else plain_number(value) for value in given])
 
 
 def varied(story: Story) -> list[str]:
@@ -133,4 +133,4 @@ def _draw(ax: Axes, story: Story, scale: Scale) -> None:
     if scale.words is not None:
         ax.set_yticks(range(len(scale.words)), scale.words)
         ax.set_ylim(-0.5, len(scale.words) - 0.5)
-    ax.set_ylabel(scale.key)
+    ax.set_ylabel(caption(scale.key))
