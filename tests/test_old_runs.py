@@ -165,4 +165,6 @@ def test_a_damaged_old_run_is_repaired(copied, name):
     assert main(["check", "--repair", str(folder)]) == 0
     assert fsck.check(folder) == []
     results = ramet.Tuner.restore(folder, MAKE.train, **given(name)).fit()
-    assert [result.metrics["score"] for result in results] == SCORES
+    assert [result.iteration for result in results] == [MAKE.STOP] * 4
+    if "format1" not in name:  # which does not tell where a transaction ends
+        assert [result.metrics["score"] for result in results] == SCORES

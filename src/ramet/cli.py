@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from ramet import __version__
 from ramet.errors import MemberError, RametError
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = arguments.verb(arguments)
     except (RametError, OSError) as error:
-        print(f"ramet {arguments.name}: {_in_a_line(error)}", file=sys.stderr)
+        _say(f"ramet {arguments.name}: {_in_a_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"ramet {arguments.name}: interrupted", file=sys.stderr)
@@ -113,20 +113,20 @@ def check(arguments: argparse.Namespace) -> int:
 
     found = fsck.check(arguments.run)
     for damage in found:
-        print(damage)
+        _say(damage)
     if not found:
-        print(f"{arguments.run} is whole")
+        _say(f"{arguments.run} is whole")
         return 0
     if not arguments.repair:
-        print(f"{len(found)} found; ramet check --repair {arguments.run} mends what can be mended")
+        _say(f"{len(found)} found; ramet check --repair {arguments.run} mends what can be mended")
         return 1
     with RunLock.take(arguments.run):
         done = fsck.repair(arguments.run)
     for what in done:
-        print(f"repaired: {what}")
+        _say(f"repaired: {what}")
     left = fsck.check(arguments.run)
     for damage in left:
-        print(f"still there: {damage}")
+        _say(f"still there: {damage}")
     return 1 if left else 0
 
 
@@ -148,6 +148,13 @@ VERBS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.Argum
 
 
 # ------------------------------------------------------------------------------------------------ reading command lines
+
+
+def _say(text: str, file: TextIO | None = None) -> None:
+    """Print a line that may quote a stranger's folder: nothing in it moves the cursor."""
+    from ramet.view.values import clean
+
+    print(clean(text), file=file)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -353,7 +353,7 @@ def case(folder: Path, truth: Truth, draw: random.Random, what: list[str], *, go
     repaired = not go_on or draw.random() < 0.5
     if repaired:
         outcome = mended(folder, truth, found, can, members)
-        if outcome == "refused" or not go_on:
+        if outcome in ("refused", "never began") or not go_on:
             return outcome
     refused = None
     try:
@@ -393,6 +393,8 @@ def mended(folder: Path, truth: Truth, found: list[str], can: bool, members: sli
     if refused is not None:
         assert found != [], f"nothing is wrong, and it cannot be repaired: {refused}"
         return "refused"
+    if not told(folder)[0]:
+        return "never began"
     assert can, "what can be repaired can be restored"
     left = [each for each in fsck.check(folder) if not each.startswith((SETTINGS, OBJECTS))]
     assert left == [], "what is wrong is still there"

@@ -590,12 +590,7 @@ SQL = {
 }
 
 
-HANGS = pytest.mark.xfail(run=False, reason="store/opening.py reads meta before it knows that it is a table")
-RAW = pytest.mark.xfail(strict=True, reason="cli.py prints what it is told as it is")
-NOT_YET = {"meta without end": HANGS, "meta of views": HANGS, "a format with an escape": RAW}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NOT_YET.get(name, ())) for name in SQL])
+@pytest.mark.parametrize("name", SQL)
 def test_a_ledger_that_is_a_program_is_not_run(forger, place, name):
     """Views, triggers, computed columns and the like are refused or never met; nothing hangs."""
     folder = forger.forged(place / "run")
@@ -607,7 +602,6 @@ def test_a_ledger_that_is_a_program_is_not_run(forger, place, name):
         ramet.Tuner.restore(folder, train, callbacks=[], verbose=0).fit()
 
 
-@RAW
 def test_a_name_with_an_escape_never_reaches_the_terminal(forger, place):
     """Neither a run's name nor that of a file in it can move the cursor."""
     folder = forger.forged(place / f"run{ESCAPE}")

@@ -56,19 +56,23 @@ def connection(path: Path) -> sqlite3.Connection:
 
 def checked_format(db: sqlite3.Connection, path: Path) -> int:
     """Return the format of a ledger, once it is sure that it is one: its tables are tables, and have its columns."""
+    _check_table(db, path, "meta", 1)  # before it is read: a view can be without end
     found = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
     told = None if found is None else found[0]
     if told not in READABLE:
         raise RunError(f"{path} has format {told!s:.40}, this version of Ramet reads up to {FORMAT}: update Ramet")
-    format = int(told)
     for table in COLUMNS:
-        # A view, a virtual table or a trigger would be a program, and a stranger's.
-        kinds = db.execute(
-            "SELECT DISTINCT CASE WHEN sql LIKE 'CREATE TABLE%' THEN type ELSE 'odd' END FROM sqlite_master "
-            "WHERE lower(tbl_name) = ? AND type != 'index'", (table,)
-        ).fetchall()  # fmt: skip
-        made = db.execute(f"PRAGMA table_xinfo({table})").fetchall()
-        names = tuple(column[1] for column in made)
-        if kinds != [("table",)] or names != columns(table, format) or any(column[6] for column in made):
-            raise RunError(f"{path} cannot be read as a run's ledger: it has no table {table} of format {format}")
-    return format
+        _check_table(db, path, table, int(told))
+    return int(told)
+
+
+def _check_table(db: sqlite3.Connection, path: Path, table: str, format: int) -> None:
+    """Refuse a table that is a view, or has a trigger, or the like: that would be a program, and a stranger's."""
+    kinds = db.execute(
+        "SELECT DISTINCT CASE WHEN sql LIKE 'CREATE TABLE%' THEN type ELSE 'odd' END FROM sqlite_master "
+        "WHERE lower(tbl_name) = ? AND type != 'index'", (table,)
+    ).fetchall()  # fmt: skip
+    made = db.execute(f"PRAGMA table_xinfo({table})").fetchall() if kinds == [("table",)] else []
+    names = tuple(column[1] for column in made)
+    if names != columns(table, format) or any(column[6] for column in made):
+        raise RunError(f"{path} cannot be read as a run's ledger: it has no table {table} of format {format}")
