@@ -31,8 +31,8 @@ from ramet.core.events import (
     Resumed,
 )
 from ramet.core.messages import Block, Handover, Lease
-from ramet.core.population import Checkpoint, Member, Population
-from ramet.core.scene import Decision, Scene
+from ramet.core.population import Checkpoint, Member, Point, Population
+from ramet.core.scene import Decision, Scene, standing
 from ramet.core.stopping import StopRules, Threshold
 from ramet.errors import StrategyError
 from ramet.space import Space
@@ -100,6 +100,7 @@ class Engine:
         self.ready: set[int] = set()
         """The live members that have handed over a checkpoint at or past their decision point."""
         self._touched: set[int] = set()
+        self._standing: dict[int, Point] = {}
 
     # ------------------------------------------------------------------ record
 
@@ -366,7 +367,7 @@ class Engine:
 
     def _decide(self, ready: list[int]) -> None:
         population = self.population
-        scene = Scene.of(population, self.space, ready)
+        scene = Scene.of(population, self.space, ready, self._standing)
         decisions = {decision.member: decision for decision in self.strategy.decide(scene)}
         if sorted(decisions) != ready:
             raise StrategyError(
@@ -425,11 +426,17 @@ class Engine:
                 self._touch(self.population.segments[segment].member)
 
     def _touch(self, number: int) -> None:
+        member = self.population.members[number]
         self._touched.add(number)
-        if self._is_ready(self.population.members[number]):
+        if self._is_ready(member):
             self.ready.add(number)
         else:
             self.ready.discard(number)
+        stands = standing(self.population, member)
+        if stands is not None:
+            self._standing[number] = stands
+        else:
+            self._standing.pop(number, None)
 
     def _taken(self) -> list[Event]:
         out, self._out = self._out, []

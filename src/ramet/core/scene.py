@@ -49,12 +49,18 @@ class Scene:
     points: Mapping[int, Point]
 
     @classmethod
-    def of(cls, population: Population, space: Space, ready: Iterable[int]) -> Scene:
-        """Set the scene for the members ``ready``."""
-        ready = sorted(ready)
-        points = standings(population.live, ready)
-        there = {member: point for member, point in points.items() if point.checkpoint in population.present}
-        return cls(population, space, ready, there)
+    def of(
+        cls, population: Population, space: Space, ready: Iterable[int], standing: Mapping[int, Point] | None = None
+    ) -> Scene:
+        """Set the scene for the members ``ready``; ``standing`` is where the others stand, if that is known already."""
+        points = dict(standings(population) if standing is None else standing)
+        for number in ready:
+            member = population.members[number]
+            points.pop(number, None)
+            if member.point is not None and member.point.segment == member.segment:
+                points[number] = member.point
+        # By number, whoever came first: nothing that is drawn may depend on that.
+        return cls(population, space, sorted(ready), dict(sorted(points.items())))
 
     def generator(self, member: int, *name: Name) -> np.random.Generator:
         """Return the generator for one draw in this decision of ``member``, a stream of its own for each name."""
@@ -66,16 +72,20 @@ class Scene:
         return self.population.segments[self.points[member].segment].hparams
 
 
-def standings(members: Iterable[Member], ready: Iterable[int]) -> dict[int, Point]:
-    """By member, the point that it is judged at: now for those that are ready, at their last decision for the others.
+def standings(population: Population) -> dict[int, Point]:
+    """By member, the point that it is judged at while it is not ready itself: that of its last decision."""
+    found = ((member.number, standing(population, member)) for member in population.live)
+    return {number: point for number, point in found if point is not None}
+
+
+def standing(population: Population, member: Member) -> Point | None:
+    """The point that ``member`` is judged at by others, None where it stands nowhere.
 
     A clone that has not come to a decision of its own stands nowhere: the score that it started from is its donor's,
-    and members that clone each other's starting points would be set back to them for ever.
+    and members that clone each other's starting points would be set back to them for ever. Nor does one whose
+    checkpoint is lost, or that has ended.
     """
-    now = set(ready)
-    points: dict[int, Point] = {}
-    for member in members:
-        point = member.point if member.number in now else member.decided
-        if point is not None and point.segment == member.segment:
-            points[member.number] = point
-    return points
+    point = member.decided
+    if not member.live or point is None or point.segment != member.segment:
+        return None
+    return point if point.checkpoint in population.present else None
