@@ -18,7 +18,8 @@ import ramet
 from ramet.checkpoint import SMALL, Checkpoint
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
-from ramet.store.checkpoints import MANIFEST, CheckpointStore
+from ramet.store.checkpoints import CheckpointStore
+from ramet.store.manifest import MANIFEST
 
 DICTS = {
     "empty": {},

@@ -24,8 +24,8 @@ from ramet import checkpoint, session, settings
 from ramet.core.events import KINDS
 from ramet.executor import batch, process, worker
 from ramet.store import checkpoints, ledger, lock
-from ramet.store.checkpoints import MANIFEST
 from ramet.store.ledger import FORMAT, Ledger
+from ramet.store.manifest import MANIFEST
 from ramet.view import logs
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ramet.errors import CheckpointError, DamageError
-from ramet.store.checkpoints import DEEPEST, MANIFEST, CheckpointStore
+from ramet.store.checkpoints import CheckpointStore
+from ramet.store.manifest import MANIFEST
+from ramet.store.trees import DEEPEST
 
 
 @pytest.fixture

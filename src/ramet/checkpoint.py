@@ -20,18 +20,9 @@ import numpy as np
 from ramet import memory
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
-from ramet.store.checkpoints import (
-    MANIFEST,
-    CheckpointStore,
-    Files,
-    contents,
-    copy_all,
-    copy_committed,
-    leads_inside,
-    place,
-    remove,
-    verified,
-)
+from ramet.store.checkpoints import CheckpointStore
+from ramet.store.manifest import MANIFEST, Files, contents, copy_committed, verified
+from ramet.store.trees import copy_all, leads_inside, place, remove
 
 SMALL = 128 * 1024
 """Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""

@@ -28,8 +28,8 @@ from ramet.core.messages import StoredCheckpoint
 from ramet.errors import RametError
 from ramet.record import CHECKPOINTS, OBJECTS
 from ramet.settings import NAME as SETTINGS
-from ramet.store.checkpoints import MANIFEST
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
+from ramet.store.manifest import MANIFEST
 
 PATIENCE = 60
 SHORT, LONG = 60, 1500

@@ -12,7 +12,7 @@ from typing import Any
 from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.record import Record
-from ramet.store.checkpoints import MANIFEST
+from ramet.store.manifest import MANIFEST
 
 
 def story(path: str | os.PathLike[str]) -> dict[str, Any]:
