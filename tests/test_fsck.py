@@ -277,3 +277,23 @@ def test_show_tells_of_a_run_that_broke_off(broken, capsys):
     assert "checkpoints, " in out
     assert sorted(set(os.listdir(folder)) - {"run.db-wal", "run.db-shm"}) == before
     assert Path(folder, "run.db").exists()
+
+
+@pytest.mark.parametrize("broken", [SMALL], indirect=True)
+def test_a_ledger_that_was_cut_short_goes_back_to_its_last_whole_state(broken):
+    """Without its last page, as after a machine's sudden end on a disk that lies, what is there is used."""
+    folder, truth = broken
+    os.truncate(folder / "run.db", (folder / "run.db").stat().st_size - 4096)
+    assert fsck.check(folder)
+    results = ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    assert [r.iteration for r in results] == [12] * 4
+    if not [s for s in results.population.segments if s.info.get("why") == "lost"]:
+        assert story(folder) == truth
+
+
+def test_one_of_which_hardly_anything_is_left_is_refused(broken):
+    """Cut to its first page it is an error with the way out, and nothing is made up."""
+    folder, _ = broken
+    os.truncate(folder / "run.db", 4096)
+    with pytest.raises(RunError, match=r"cannot be (read|repaired)"):
+        ramet.Tuner.restore(folder, train, callbacks=[]).fit()

@@ -263,7 +263,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "                   1–35   0.003           10",
         "                  36–40  0.0014           10",
         f"  folder     {folder}",
-        "             run.db; 5 checkpoints, 0 B",
+        "             run.db; 5 checkpoints",
     ]
 
 
@@ -604,7 +604,7 @@ def test_table_shows_where_members_stand() -> None:
     assert [line.rstrip() for line in lines] == [
         "",
         "/tmp/r   PopulationBasedTraining   seed 7",
-        "1 min 15 s   23 reports (3/s)   1 exploit   4 checkpoints, 0 B",
+        "1 min 15 s   23 reports (3/s)   1 exploit   4 checkpoints",
         "━" * 40 + "  62 %   iteration 5 of 20",
         "",
         "member  state     iteration  score  rank  parent  cloned at  error     lr  model/width",

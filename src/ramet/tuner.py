@@ -138,6 +138,7 @@ class Tuner:
         >>> Tuner.restore(path, train, stop={"training_iteration": 5}).fit()[0].iteration
         5
         """
+        check(trainable)
         if not resume_unfinished:
             raise ConfigError(
                 "Tuner.restore(resume_unfinished=False) would leave members out of the population that were training: "
@@ -226,6 +227,7 @@ class Tuner:
                 if engine.rules.run:
                     resume.remind(record, engine, again)
                 members = population.training + len(again) + len(founders) - len(population.members)
+                facts = self._changed(past, population.facts)
                 executor.prepare(self.trainable, founders, engine.rules.member)
             except BaseException:
                 record.close()
@@ -233,7 +235,6 @@ class Tuner:
             if resume.is_over(engine, members):
                 record.close()
                 return ResultGrid(past.folder, self.metric, self.mode, aside=record.aside)
-            facts = self._changed(past, population.facts)
 
             def begin() -> list[Event]:
                 return resume.taken_up(past, record, engine, founders, again, facts, repaired)

@@ -60,6 +60,8 @@ def _connected(path: Path, how: str) -> sqlite3.Connection:
         # The file may be a stranger's.
         db.execute("PRAGMA trusted_schema=OFF")
         db.execute("PRAGMA cell_size_check=ON")
+        # Nothing is written, but so a file that was cut short can be read up to there.
+        db.execute("PRAGMA writable_schema=ON")
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
     except BaseException:
         db.close()
