@@ -134,6 +134,20 @@ def test_a_longer_goal_is_the_run_that_had_it_from_the_start(tmp_path):
     assert story(short.experiment_path)["rows"] == story(long.experiment_path)["rows"]
 
 
+def test_what_was_changed_stays_changed(tmp_path):
+    """A resume that broke off is taken up with what it had been given, without saying it again."""
+    done = tuner(str(tmp_path / "run"), stop=8).fit()
+    with pytest.raises(Stopped):
+        ramet.Tuner.restore(
+            done.experiment_path, train, stop={"training_iteration": 24}, num_samples=5, callbacks=[StopAt(30)]
+        ).fit()
+    results = ramet.Tuner.restore(done.experiment_path, train, callbacks=[]).fit()
+    assert [result.iteration for result in results] == [24] * 5
+    again = ramet.Tuner.restore(done.experiment_path, train)
+    assert again.run.stop == {"training_iteration": 24}
+    assert again.tune.num_samples == 5
+
+
 def test_a_goal_that_is_met_already_revives_nobody(tmp_path):
     """A stop rule that the members meet where they are lets them be."""
     done = tuner(str(tmp_path / "run"), stop=20).fit()

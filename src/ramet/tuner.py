@@ -239,6 +239,8 @@ class Tuner:
             def begin() -> list[Event]:
                 return resume.taken_up(past, record, engine, founders, again, facts, repaired)
 
+            # First the settings: who repeats a call that died in between changes what it asked for once more.
+            settings.save(past.folder, self.param_space, self.tune, self.run)
             setup = self._setup(engine, past.folder, population.facts.get("run", past.folder.name), population.seed)
             return self._run(setup, engine, record, executor, max(members, 1), begin)
 
