@@ -139,6 +139,19 @@ def test_a_death_is_noticed_though_a_forked_child_lives(tmp_path):
     assert time.monotonic() - began < 100, "it was not waited for the child"
 
 
+def test_a_forked_child_that_reports_too_ends_and_harms_nobody(tmp_path):
+    """A function that forgets that it has forked goes on in the worker alone; its child takes no message away."""
+
+    def train(config):
+        for step, checkpoint in steps():
+            if step == 3 and ramet.get_checkpoint() is None:
+                os.fork()
+            ramet.report({"score": config["rate"] * step}, checkpoint=checkpoint)
+
+    results = run(tmp_path, train, ramet.ProcessExecutor(2), scheduler=pbt(), retries=3)
+    assert [result.iteration for result in results] == [12] * 4
+
+
 def test_workers_that_cannot_start_are_said_so(tmp_path, monkeypatch):
     """An environment in which no interpreter starts ends the run with that, and leaves no process behind."""
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")

@@ -13,6 +13,7 @@ from ramet import fsck, settings
 from ramet.cli import main
 from ramet.errors import CheckpointError, DamageError, RunError
 from ramet.record import Record
+from ramet.store.manifest import MANIFEST
 from ramet.testing import story
 
 
@@ -193,6 +194,7 @@ def test_with_no_checkpoint_left_a_member_begins_anew(broken):
     db.commit()
     db.close()
     shutil.rmtree(folder / "checkpoints")
+    (folder / "checkpoints").mkdir()
     results = ramet.Tuner.restore(folder, train, callbacks=[]).fit()
     assert [r.iteration for r in results] == [12] * 4
     assert results.num_errors == 0
@@ -228,9 +230,12 @@ def test_what_belongs_to_nothing_is_named_and_removed(broken):
     folder, _ = broken
     (folder / "checkpoints" / "tmp-0123456789abcdef").mkdir(parents=True)
     (folder / "checkpoints" / "000009-00000009-abcdef01").mkdir()
+    (folder / "checkpoints" / "000009-00000009-abcdef01" / MANIFEST).write_text("{}")
+    (folder / "checkpoints" / "my notes").mkdir()
     assert len([told for told in fsck.check(folder) if "belongs to nothing" in told]) == 2
     assert len(fsck.repair(folder)) == 2
     assert fsck.check(folder) == []
+    assert (folder / "checkpoints" / "my notes").exists(), "what is not ours is not touched"
 
 
 @pytest.mark.parametrize("name", [settings.NAME])
@@ -297,3 +302,56 @@ def test_one_of_which_hardly_anything_is_left_is_refused(broken):
     os.truncate(folder / "run.db", 4096)
     with pytest.raises(RunError, match=r"cannot be (read|repaired)"):
         ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+
+
+@pytest.mark.parametrize("broken", [LARGE], indirect=True)
+def test_models_that_lie_under_each_others_names_are_told(broken):
+    """Two whole checkpoints that were swapped are both damaged: no member trains another's model."""
+    folder, _ = broken
+    (one, first), (other, second) = latest(folder, 0), latest(folder, 3)
+    place = folder / "checkpoints"
+    os.rename(place / first.path, place / "between")
+    os.rename(place / second.path, place / first.path)
+    os.rename(place / "between", place / second.path)
+    found = fsck.check(folder)
+    assert any(str(one) in told and second.path in told for told in found)
+    assert any(str(other) in told and first.path in told for told in found)
+    results = ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    assert [r.checkpoint.to_dict()["i"] for r in results] == [12] * 4
+
+
+@pytest.mark.parametrize("broken", [LARGE], indirect=True)
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_going_back_costs_no_model(broken, by_hand):
+    """What only the damaged part of a ledger names is moved beside it, whole, and not deleted."""
+    folder, truth = broken
+    before = {name for name in os.listdir(folder / "checkpoints") if not name.startswith("tmp-")}
+    db = sqlite3.connect(folder / "run.db")
+    db.execute("UPDATE events SET data = data || ' ' WHERE seq = (SELECT min(seq) + 12 FROM events)")
+    db.commit()
+    db.close()
+    if by_hand:
+        fsck.repair(folder)
+    results = ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    aside = set(os.listdir(folder / "checkpoints.damaged"))
+    assert aside
+    assert before <= aside | set(os.listdir(folder / "checkpoints"))
+    assert any("checkpoints.damaged/" in told for told in results.population.noted.values()) or by_hand
+    assert story(folder) == truth
+
+
+@pytest.mark.parametrize("broken", [LARGE], indirect=True)
+def test_a_disk_that_is_not_there_is_no_lost_checkpoint(broken):
+    """Where the folder of checkpoints is gone, or leads nowhere, nothing is done but to say so."""
+    folder, truth = broken
+    away = folder.parent / "away"
+    os.rename(folder / "checkpoints", away)
+    with pytest.raises(RunError, match=r"is gone: bring it back, or make an empty folder"):
+        ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    (folder / "checkpoints").symlink_to(folder.parent / "nowhere")
+    with pytest.raises(RunError, match=r"leads to no folder: bring it back"):
+        ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    (folder / "checkpoints").unlink()
+    (folder / "checkpoints").symlink_to(away)
+    ramet.Tuner.restore(folder, train, callbacks=[]).fit()
+    assert story(folder) == truth

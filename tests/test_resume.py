@@ -302,6 +302,7 @@ def test_stoppers_that_judge_the_whole_run_remember(tmp_path):
         ({"resume_errored": True, "restart_errored": True}, ["contradict"]),
         ({"scheduler": ramet.FIFO()}, ["scheduler", "PopulationBasedTraining", "FIFO"]),
         ({"param_space": {"lr": ramet.uniform(5, 6)}, "num_samples": 6}, ["param_space"]),
+        ({"param_space": {"lr": ramet.uniform(5, 6)}}, ["param_space", "other members"]),
         ({"checkpoint_config": ramet.CheckpointConfig(keep_lineage=True)}, ["keep_lineage", "cannot be changed"]),
         ({"failure_config": ramet.FailureConfig(report_timeout_s=5)}, ["report_timeout_s", "process"]),
     ],
@@ -370,6 +371,15 @@ def test_a_run_goes_on_without_its_settings_where_they_are_given(tmp_path, conte
     assert {k: v for k, v in story(folder).items() if k != "events"} == {
         k: v for k, v in story(whole.experiment_path).items() if k != "events"
     }
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    """``~`` is the home folder for a restore and for results, as it is for storage_path."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tuner("~/run", stop=4).fit()
+    assert ramet.Tuner.can_restore("~/run")
+    assert ramet.Tuner.restore("~/run", train, stop={"training_iteration": 6}).fit()[0].iteration == 6
+    assert ramet.ResultGrid("~/run")[0].iteration == 6
 
 
 def test_a_moved_run_goes_on_where_it_lies(tmp_path):

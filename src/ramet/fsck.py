@@ -101,6 +101,10 @@ def repair(folder: Path, *, thorough: bool = True) -> list[str]:
             )
             why = re.split("[:.] `?ramet check --repair", wrong)[0]
             done.append(f"{how}, for {why}. The damaged file is {aside.name}")
+            # What only the damaged file names is kept with it: one flipped bit must not cost the models of a whole run.
+            named = {f"{row.path}" for row in _readable(record, population)}
+            if (models := record.store.set_aside(named)) is not None:
+                done.append(f"checkpoints of later entries are in {models.name}/")
     finally:
         record.close()
     if thorough:

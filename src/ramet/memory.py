@@ -26,8 +26,8 @@ def sweep() -> list[str]:
     """Remove the folders of processes of ours that are dead; return their names."""
     gone = []
     mine = re.compile(rf"ramet-{_space()}-(\d+)-\w+")
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(ROOT or tempfile.gettempdir()):
+    with contextlib.suppress(OSError), os.scandir(ROOT or tempfile.gettempdir()) as entries:
+        for entry in entries:
             named = mine.fullmatch(entry.name)
             if named is not None and entry.is_dir(follow_symlinks=False) and not _is_alive(int(named[1])):
                 with contextlib.suppress(OSError):

@@ -48,7 +48,7 @@ class ResultGrid(Sequence["Result"]):
         *,
         aside: Aside | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(path).expanduser()
         self._aside = aside
         with self._record() as record:
             self.population: Population = record.population()

@@ -65,12 +65,30 @@ def retold(past: Past, engine: Engine, *, power_safe: bool) -> tuple[Record, lis
         done = fsck.repair(past.folder)
     record = Record.resume(past.folder, past.aside, power_safe=power_safe)
     try:
+        _check_there(record)
         for _ in record.replayed(engine.population):
             pass
     except BaseException:
         record.close()
         raise
     return record, done
+
+
+def _check_there(record: Record) -> None:
+    """Refuse to take a disk that is not mounted for checkpoints that are lost."""
+    root = record.store.root
+    if root.is_dir():
+        return
+    if root.is_symlink() or root.exists():
+        raise RunError(
+            f"{root}, where the run's checkpoints lie, leads to no folder: bring it back, then restore the run"
+        )
+    if any(row.path is not None for row in record.ledger.checkpoints()):
+        raise RunError(
+            f"{root}, where the run's checkpoints lie, is gone: bring it back, or make an empty folder in its place to "
+            "go on without them"
+        )
+    root.mkdir()
 
 
 def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:
@@ -99,18 +117,21 @@ def founders(past: Past, population: Population, space: Space, num_samples: int)
     for segment in population.segments:
         first.setdefault(segment.member, segment.hparams)
     known = [first[number] for number in range(len(population.members))]
-    if "num_samples" not in past.changes:
+    if not {"num_samples", "param_space"} & past.changes.keys():
         return known
     drawn = space.founders(num_samples, population.seed)
+    both = min(len(drawn), len(known))
+    if comparable(drawn[:both]) != comparable(known[:both]):
+        raise ConfigError(
+            "Tuner.restore(param_space=…) would have drawn other members than the run has: give the param_space that "
+            "it began with, or none"
+        )
+    if "num_samples" not in past.changes:
+        return known
     if len(drawn) < len(known):
         raise ConfigError(
             f"Tuner.restore(num_samples={num_samples}) makes {len(drawn)} members, and the run has {len(known)}: "
             "members can be added, not taken away"
-        )
-    if comparable(drawn[: len(known)]) != comparable(known):
-        raise ConfigError(
-            f"Tuner.restore(num_samples={num_samples}) adds members to a population whose param_space drew others: "
-            "give the param_space that the run began with, or none"
         )
     return [*known, *drawn[len(known) :]]
 

@@ -149,7 +149,8 @@ class Tuner:
                 "Tuner.restore(resume_errored=True, restart_errored=True) contradict each other: keep one"
             )
         changes.pop("storage_filesystem", None)
-        past = Past(Path(path), settings.aside(Path(path)), resume_errored, restart_errored, changes)
+        folder = Path(path).expanduser()
+        past = Past(folder, settings.aside(folder), resume_errored, restart_errored, changes)
         began = past.began()
         facts = began.facts
         name = _name(trainable)
@@ -168,7 +169,7 @@ class Tuner:
     def can_restore(path: str | os.PathLike[str]) -> bool:
         """Return whether there is a run in the folder ``path`` that this version of Ramet can take up."""
         try:
-            ledger = Ledger.open(path)
+            ledger = Ledger.open(Path(path).expanduser())
         except RunError:
             return False
         try:

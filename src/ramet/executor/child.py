@@ -34,6 +34,7 @@ class Told:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.process = os.getpid()
         self.work = -1
         self.ordered: Order | None = None
         self.early: list[Any] = []
@@ -64,7 +65,14 @@ class Told:
             os._exit(0)
 
     def _check_socket(self) -> None:
-        """User code that closed all descriptors may have a file of its own under the same number by now."""
+        """User code that closed all descriptors may have a file of its own under the same number by now.
+
+        And a process that it forked has the socket too, but is not who is meant: it would take the worker's messages.
+        """
+        if os.getpid() != self.process:
+            print("ramet: a process that the training function forked came to report(): it ends here", file=sys.stderr)
+            Streams.flush()
+            os._exit(1)
         if identity(self.connection.fileno()) != self._socket:
             os._exit(CUT_OFF)
 

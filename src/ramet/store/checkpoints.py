@@ -68,8 +68,8 @@ class CheckpointStore:
         manifest = scratch / MANIFEST
         manifest.unlink(missing_ok=True)  # of a committed one, or of a commit that failed
         self._replace_links(scratch)
-        size = written(scratch)
         final = f"{name}-{uuid.uuid4().hex[:8]}"
+        size = written(scratch, final)
         os.rename(scratch, self.root / final)
         try:
             sync(self.root)
@@ -124,9 +124,9 @@ class CheckpointStore:
             return 0
 
     def names(self) -> list[str]:
-        """Return the names of all that lies here: committed checkpoints, and what was left behind."""
+        """Return the names of what is ours here: committed checkpoints, and scratch that was left behind."""
         with suppress(OSError):
-            return sorted(os.listdir(self.root))
+            return sorted(filter(self._is_ours, os.listdir(self.root)))
         return []
 
     def delete(self, final: str) -> None:
@@ -146,20 +146,23 @@ class CheckpointStore:
             remove(doomed)
 
     def sweep(self, live: set[str]) -> list[str]:
-        """Delete everything but the committed checkpoints in ``live``; return the names. Only while nothing writes.
+        """Delete checkpoints that are not in ``live``, and scratch; return the names. Only while nothing writes.
 
-        What cannot be removed stays, and is not among them. Where the folder itself is a link, which may lead anywhere,
-        only what is a checkpoint or scratch goes.
+        What cannot be removed stays, and is not among them, and so does what is not ours.
         """
-        elsewhere = self.root.is_symlink()
-        gone = []
-        for name in self.names():
-            path = self.root / name
-            if name in live or (elsewhere and not (_SCRATCH_NAME.fullmatch(name) or (path / MANIFEST).is_file())):
-                continue
-            if remove(path):
-                gone.append(name)
-        return gone
+        return [name for name in self.names() if name not in live and remove(self.root / name)]
+
+    def set_aside(self, live: set[str]) -> Path | None:
+        """Move checkpoints that are not in ``live`` to a folder beside this one; return it, None if there are none."""
+        names = [name for name in self.names() if name not in live and not _SCRATCH_NAME.fullmatch(name)]
+        aside = self.root.with_name(f"{self.root.name}.damaged")
+        for name in names:
+            aside.mkdir(exist_ok=True)
+            os.rename(self.root / name, aside / name)
+        return aside if names else None
+
+    def _is_ours(self, name: str) -> bool:
+        return _SCRATCH_NAME.fullmatch(name) is not None or os.path.lexists(self.root / name / MANIFEST)
 
     def _temporary(self) -> Path:
         return self.root / f"{_SCRATCH}{uuid.uuid4().hex[:16]}"

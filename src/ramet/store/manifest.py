@@ -38,8 +38,10 @@ def contents(directory: str | os.PathLike[str]) -> Iterator[Entry]:
     return (entry for entry in walk(directory) if entry.name != MANIFEST)
 
 
-def written(directory: Path) -> int:
-    """Sync all that lies in ``directory``, and last of all its manifest; return the size of the files in bytes.
+def written(directory: Path, name: str) -> int:
+    """Sync all that lies in ``directory``, and last of all its manifest, which says what it will be called.
+
+    Returns the size of the files in bytes.
 
     Raises:
         CheckpointError: these are more files than a manifest holds, or something is no file.
@@ -48,7 +50,7 @@ def written(directory: Path) -> int:
     files = [entry for entry in entries if not entry.is_folder]
     sums = _each(lambda entry: _checksum(entry.path, sync=True), files, sum(entry.status.st_size for entry in files))
     listed = {entry.name: found for entry, found in zip(files, sums, strict=True)}
-    text = json.dumps({"format": FORMAT, "files": listed})
+    text = json.dumps({"format": FORMAT, "name": name, "files": listed})
     if len(text) > _LONGEST:
         raise CheckpointError(f"a checkpoint of {len(files)} files is too many for one: save them as an archive")
     for entry in entries:
@@ -123,6 +125,9 @@ def listed(path: Path) -> Files:
     form = told.get("format") if isinstance(told, dict) else None
     if type(form) is not int or form not in (1, FORMAT):
         raise damage(path, f"its manifest is of the format {form!r:.200}, and this version knows 1 to {FORMAT}")
+    # One that lies under another's name is another's, and none of these bytes would tell.
+    if told.get("name", path.name) != path.name:
+        raise damage(path, f"its manifest is that of {told['name']!r:.200}")
     files = told.get("files")
     if not isinstance(files, dict):
         raise damage(path, "its manifest lists no files")

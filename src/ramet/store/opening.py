@@ -75,4 +75,7 @@ def _check_table(db: sqlite3.Connection, path: Path, table: str, format: int) ->
     made = db.execute(f"PRAGMA table_xinfo({table})").fetchall() if kinds == [("table",)] else []
     names = tuple(column[1] for column in made)
     if names != columns(table, format) or any(column[6] for column in made):
-        raise RunError(f"{path} cannot be read as a run's ledger: it has no table {table} of format {format}")
+        why = f"it has no table {table} of format {format}"
+        if not made and table == "meta":
+            why += f"; if it was copied, {path.name}-wal belongs to it"
+        raise RunError(f"{path} cannot be read as a run's ledger: {why}")

@@ -44,9 +44,11 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
         lines.append(_entry("", f"{', '.join(kept)}; {disk(population)}"))
-    if population.training:
+    failed = any(member.state == "failed" for member in population.members)
+    if population.training or failed:
         name = clean(str(population.facts.get("trainable", "train")))
-        lines.append(_entry("go on", f"ramet.Tuner.restore({clean(repr(str(folder)))}, {name}).fit()"))
+        how = ", resume_errored=True" if failed else ""
+        lines.append(_entry("go on", f"ramet.Tuner.restore({clean(repr(str(folder)))}, {name}{how}).fit()"))
     return lines if width is None else [part for line in lines for part in folded(line, width, INDENT)]
 
 

@@ -127,7 +127,7 @@ def _draw(ax: Axes, story: Story, scale: Scale) -> None:
         story.draw_lines(ax, member, strong, faint)
     steps = [step for step in story.path if step.last >= step.first]
     story.draw_lineage(ax, [(at, level[step.segment]) for step in steps for at in (step.first - 1, step.last)])
-    if scale.log:
+    if scale.log and scale.words is None:
         ax.set_yscale("log")
     ax.autoscale_view()
     if scale.words is not None:
