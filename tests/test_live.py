@@ -264,6 +264,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "                  36–40  0.0014           10",
         f"  folder     {folder}",
         "             run.db; 5 checkpoints",
+        f"  go on      ramet.Tuner.restore({str(folder)!r}, train, resume_errored=True).fit()",
     ]
 
 
