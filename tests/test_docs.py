@@ -290,7 +290,7 @@ def test_the_table_of_changes_is_what_a_resume_takes():
     [
         ("format.md", f"at most {checkpoint.SMALL // 1024} KiB"),
         ("format.md", f"    {MANIFEST} "),
-        ("format.md", f'{{"format": {manifest.FORMAT}, "files": '),
+        ("format.md", f'{{"format": {manifest.FORMAT}, "name": '),
         ("format.md", f"if that grew beyond {logs.LIMIT >> 20} MiB"),
         ("concepts.md", f"within {process.UNWIND_SECONDS:g} s"),
         ("concepts.md", f"after {worker.FLUSH_SECONDS:g} s or {batch.FLUSH_ROWS} rows"),
