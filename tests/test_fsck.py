@@ -279,6 +279,7 @@ def test_show_tells_of_a_run_that_broke_off(broken, capsys):
     out = capsys.readouterr().out
     assert "4 stopped before their end" in out
     assert "Tuner.restore(" in out
+    assert "under way" not in out
     assert "checkpoints, " in out
     assert sorted(set(os.listdir(folder)) - {"run.db-wal", "run.db-shm"}) == before
     assert Path(folder, "run.db").exists()

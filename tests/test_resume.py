@@ -106,11 +106,12 @@ def test_a_run_can_be_taken_up_again_and_again(tmp_path):
     assert story(folder) == story(whole.experiment_path)
 
 
-def test_restoring_what_is_complete_changes_nothing(tmp_path):
+def test_restoring_what_is_complete_changes_nothing(tmp_path, capsys):
     """With nothing left to do the results are returned, and not one entry is written."""
     done = tuner(str(tmp_path / "run")).fit()
     before = events(done.experiment_path)
-    again = ramet.Tuner.restore(done.experiment_path, train).fit()
+    again = ramet.Tuner.restore(done.experiment_path, train, verbose=1).fit()
+    assert capsys.readouterr().out == "run run: nothing is left to train\n"
     assert [result.metrics["score"] for result in again] == [result.metrics["score"] for result in done]
     assert events(done.experiment_path) == before
 

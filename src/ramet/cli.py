@@ -88,6 +88,7 @@ def show(arguments: argparse.Namespace) -> int:
     Works on a run that is under way too, and never loads anything but its numbers and words.
     """
     from ramet.record import Record
+    from ramet.store.lock import LOCK
     from ramet.view.summary import summary
     from ramet.view.wording import plain
 
@@ -98,6 +99,8 @@ def show(arguments: argparse.Namespace) -> int:
         record.close()
     for line in summary(population, arguments.run.resolve(), population.spent):
         print(plain(line))
+    if population.ended is None and (arguments.run / LOCK).exists():
+        _say(f"  under way, or broken off: {LOCK} says that a process is at work on it")
     return 0
 
 

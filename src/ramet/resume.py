@@ -154,6 +154,13 @@ def is_over(engine: Engine, members: int) -> bool:
     return ended is not None and (spent or any(stopper.stop_all() for stopper in engine.rules.run))
 
 
+def nothing_left(population: Population, folder: Path) -> str:
+    """Return what to say to somebody who takes up a run that is over."""
+    failed = sum(member.state == "failed" for member in population.members)
+    told = f"run {folder.name}: nothing is left to train"
+    return f"{told}; {failed} that failed would go on with resume_errored=True" if failed else told
+
+
 def _is_met(member: Member, engine: Engine) -> bool:
     """Whether a stop rule that looks at one row alone stops the member where it is."""
     row = {

@@ -235,6 +235,8 @@ class Tuner:
                 raise
             if resume.is_over(engine, members):
                 record.close()
+                if self.run.verbose:
+                    print(resume.nothing_left(population, past.folder))
                 return ResultGrid(past.folder, self.metric, self.mode, aside=record.aside)
 
             def begin() -> list[Event]:

@@ -105,6 +105,7 @@ class ProcessExecutor:
             self._count_slots(trainable, members)
         self._payload, self._trainable = (self._trainable, setup._replace(rules=())), b""
         self._timeout = math.inf if setup.report_timeout_s is None else setup.report_timeout_s
+        memory.sweep()  # what a killed run left there
         self._selector = selectors.DefaultSelector()
         self._look_at = time.monotonic() + LOOK_SECONDS
         for slot in range(len(self._devices)):
