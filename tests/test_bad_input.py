@@ -391,7 +391,7 @@ TAKEN_UP: list[tuple[str, dict[str, Any], list[str]]] = [
     ("fewer members", {"num_samples": 1}, ["num_samples=1", "has 2", "added, not taken away"]),
     ("no members", {"num_samples": 0}, ["num_samples=0", "at least 1"]),
     ("another trainable", {"trainable": tuner}, ["trainable=tuner", "'counting'", "give that one"]),
-    ("a trainable that is none", {"trainable": "PPO"}, ["trainable=str", "'counting'", "give that one"]),
+    ("a trainable that is none", {"trainable": "PPO"}, ["'PPO'", "str", "function of the configuration"]),
     ("another scheduler", {"scheduler": ramet.FIFO()}, ["scheduler", "PopulationBasedTraining", "FIFO", "the same"]),
     ("a scheduler that is none", {"scheduler": "pbt"}, ["scheduler='pbt'", "str"]),
     ("another interval", {"scheduler": pbt(perturbation_interval=7)},
