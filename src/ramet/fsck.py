@@ -87,11 +87,15 @@ def repair(folder: Path, *, thorough: bool = True) -> list[str]:
     done: list[str] = []
     record = Record.open(folder)
     try:
+        record.check_there()
         count, population, lost = _history(record)
         wrong = lost or next(record.ledger.damages(), None)
         if wrong is not None:
             if not count:
                 raise RunError(f"{folder} cannot be repaired, for not even its beginning is whole: {wrong}")
+            # What only the damaged part names is kept with it: one flipped bit must not cost the models of a whole run.
+            named = {f"{row.path}" for row in _readable(record, population)}
+            models = record.store.set_aside(named)  # first, or a death in between would leave them to the next sweep
             rows = itertools.islice(record.ledger.happened(), count)
             aside = Ledger.rebuild(folder, rows, _readable(record, population), record.ledger.meta())
             how = (
@@ -101,9 +105,7 @@ def repair(folder: Path, *, thorough: bool = True) -> list[str]:
             )
             why = re.split("[:.] `?ramet check --repair", wrong)[0]
             done.append(f"{how}, for {why}. The damaged file is {aside.name}")
-            # What only the damaged file names is kept with it: one flipped bit must not cost the models of a whole run.
-            named = {f"{row.path}" for row in _readable(record, population)}
-            if (models := record.store.set_aside(named)) is not None:
+            if models is not None:
                 done.append(f"checkpoints of later entries are in {models.name}/")
     finally:
         record.close()

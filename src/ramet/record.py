@@ -334,6 +334,23 @@ class Record:
             except CheckpointError as error:
                 yield name, str(error)
 
+    def check_there(self) -> None:
+        """Refuse to take a disk that is not mounted for checkpoints that are lost.
+
+        Raises:
+            RunError: the folder of checkpoints is not there, though some were in it.
+        """
+        root = self.store.root
+        if root.is_dir():
+            return
+        if os.path.lexists(root):
+            raise RunError(f"{root}, where the run's checkpoints lie, leads to no folder: bring it back, and try again")
+        if any(row.path is not None for row in self.ledger.checkpoints()):
+            raise RunError(
+                f"{root}, where the run's checkpoints lie, is gone: bring it back, or make an empty folder in its "
+                "place to go on without them"
+            )
+
     def sweep(self) -> list[str]:
         """Delete what in ``checkpoints/`` the ledger does not name; return the names. Only while no worker writes."""
         return self.store.sweep({row.path for row in self.ledger.checkpoints() if row.path is not None})

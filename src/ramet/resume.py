@@ -58,37 +58,21 @@ def retold(past: Past, engine: Engine, *, power_safe: bool) -> tuple[Record, lis
     """
     record, done = Record.open(past.folder), list[str]()
     try:
+        record.check_there()
         wrong = fsck.whole(record)[2]
     finally:
         record.close()
     if wrong is not None:
         done = fsck.repair(past.folder)
     record = Record.resume(past.folder, past.aside, power_safe=power_safe)
+    record.store.root.mkdir(exist_ok=True)
     try:
-        _check_there(record)
         for _ in record.replayed(engine.population):
             pass
     except BaseException:
         record.close()
         raise
     return record, done
-
-
-def _check_there(record: Record) -> None:
-    """Refuse to take a disk that is not mounted for checkpoints that are lost."""
-    root = record.store.root
-    if root.is_dir():
-        return
-    if root.is_symlink() or root.exists():
-        raise RunError(
-            f"{root}, where the run's checkpoints lie, leads to no folder: bring it back, then restore the run"
-        )
-    if any(row.path is not None for row in record.ledger.checkpoints()):
-        raise RunError(
-            f"{root}, where the run's checkpoints lie, is gone: bring it back, or make an empty folder in its place to "
-            "go on without them"
-        )
-    root.mkdir()
 
 
 def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:
