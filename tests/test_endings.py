@@ -208,3 +208,44 @@ def test_the_summary_of_a_complete_run_offers_nothing_to_go_on_with(tmp_path, ca
     config = ramet.RunConfig(storage_path=tmp_path, executor="inline", stop={"training_iteration": 2})
     ramet.Tuner(lambda config: [ramet.report({"x": 1}) for _ in range(9)] and None, run_config=config).fit()
     assert "restore" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", range(20))
+def test_an_interrupt_at_any_line_of_a_commit_leaves_a_whole_record(tmp_path, line):
+    """Wherever in a commit the second Ctrl-C falls, nothing is written twice, and the run can be read and taken up."""
+    seen = 0
+
+    def train(config):
+        checkpoint = ramet.get_checkpoint()
+        i = checkpoint.to_dict()["i"] if checkpoint else 0
+        while True:
+            i += 1
+            ramet.report({"i": i}, checkpoint=ramet.Checkpoint.from_dict({"i": i}))
+
+    def within(frame, event, _):
+        nonlocal seen
+        seen += event == "line"
+        if seen == line + 30:  # past the first commit
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return within
+
+    def trace(frame, event, _):
+        here = frame.f_code.co_filename.endswith("ramet/loop.py") and frame.f_code.co_name in ("_commit", "_write")
+        return within if here else None
+
+    config = ramet.RunConfig(
+        name="run", storage_path=tmp_path, executor="inline", verbose=0, stop={"training_iteration": 500}
+    )
+    tuner = ramet.Tuner(train, tune_config=ramet.TuneConfig(num_samples=2, seed=0), run_config=config)
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tuner.fit()
+    finally:
+        sys.settrace(before)
+    assert ramet.ResultGrid(tmp_path / "run").population.ended == "interrupted from the keyboard"
+    results = ramet.Tuner.restore(tmp_path / "run", train).fit()
+    assert [result.iteration for result in results] == [500, 500]
+    assert not [kind for kind in results.population.noted if kind.startswith("repaired")]

@@ -192,6 +192,8 @@ class Loop:
         self.pending += self.engine.note_budget()
         self._write(self.pending, garbage)
         events, self.pending, self.stored = self.pending, [], {}
+        # Last: until then an interrupt finds that more is durable than this says, and writes nothing twice.
+        self._durable = self.record.ledger.last
         for event in events:
             self._tell_of(event)
         self.display.events(events, self.population)
@@ -212,7 +214,7 @@ class Loop:
                     self.display.events([note], self.population)
                     told = True
                 time.sleep(ROOM_SECONDS)
-        self._durable, self.rewound = self.record.ledger.last, {}
+        self.rewound = {}
 
     def _break_off(self, reason: str) -> None:
         """Make durable what had been applied when something went wrong, in its order, and say why the run ended.
@@ -264,6 +266,7 @@ class Loop:
                 note = Noted(f"callback:{name}", text)
                 self.population.apply(note)
                 self._write([note], set())
+                self._durable = self.record.ledger.last
                 self.display.events([note], self.population)
 
 
