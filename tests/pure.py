@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 import ramet
+from ramet.core.blocks import encoded, encoded_seconds, kinds_of
 from ramet.core.engine import Engine, Terms
 from ramet.core.events import Event
 from ramet.core.messages import Block, Handover, StoredCheckpoint
@@ -29,12 +29,13 @@ def block(
 ) -> Block:
     """Rows ``first`` to ``last``, the last one with a checkpoint if ``kept``."""
     values = {"score": score} if metrics is None else metrics
+    count = last - first + 1
     return Block(
         first=first,
         last=last,
         metrics=values,
-        rows=json.dumps({"columns": list(values), "rows": [list(values.values())] * (last - first + 1)}),
-        elapsed=json.dumps([float(i) for i in range(first, last + 1)]),
+        rows=encoded(list(values), kinds_of([*map(type, values.values())]), [*values.values()] * count, count),
+        elapsed=encoded_seconds([float(i) for i in range(first, last + 1)]),
         at=0.0,
         time=float(last if time is None else time),
         clock=float(last),

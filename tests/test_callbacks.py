@@ -1,12 +1,12 @@
 """Callbacks hear of what is durable, in order, and can harm nothing."""
 
-import json
 import os
 import threading
 
 import pytest
 
 import ramet
+from ramet.core.blocks import as_dicts
 from ramet.core.events import Began, Ended, Failed, Finished, Kept, Noted, Opened, Reported
 from ramet.record import Record
 
@@ -87,10 +87,8 @@ def told_by(path):
                 if event.parent is not None:
                     yield ("on_exploit", event.member, members[event.parent], event.hparams, event.iteration)
             case Reported():
-                data = json.loads(event.rows)
-                for offset, row in enumerate(data["rows"]):
-                    metrics = dict(zip(data["columns"], row, strict=True))
-                    yield ("on_report", members[event.segment], event.first + offset, metrics)
+                for iteration, metrics in enumerate(as_dicts(event.rows), start=event.first):
+                    yield ("on_report", members[event.segment], iteration, metrics)
             case Kept():
                 yield ("on_checkpoint", members[event.segment], event.segment, event.iteration, event.score)
             case Failed():

@@ -950,11 +950,11 @@ def test_a_ledger_of_format_1_is_read_and_left_as_it_is(first):
     assert (first / NAME).read_bytes() == before
 
 
-def test_resuming_a_ledger_of_format_1_makes_it_one_of_format_2(first, tmp_path_factory):
+def test_resuming_a_ledger_of_format_1_makes_it_one_of_this_format(first, tmp_path_factory):
     """As if each of its entries had been written alone; it goes on and counts on, and a reader of before reads on."""
     reader = Ledger.open(first)
     ledger = Ledger.resume(first)
-    assert ledger.meta() == {"format": "2", "ramet": "0.1.0"}
+    assert ledger.meta() == {"format": str(FORMAT), "ramet": "0.1.0"}
     assert ledger.last == 5
     ledger.commit(Transaction([event(6)]))
     assert list(ledger.damages()) == []
@@ -1001,7 +1001,7 @@ def test_a_lost_event_of_what_was_format_1_is_missed(first, rebuild):
 def test_a_damaged_ledger_of_format_1_stays_one(first):
     """If a row is none, nothing is upgraded, and the way out is told."""
     edited(first, "UPDATE reports SET segment = 'a' WHERE seq = 5")
-    with pytest.raises(RunError, match=r"cannot be brought to format 2.* check --repair"):
+    with pytest.raises(RunError, match=rf"cannot be brought to format {FORMAT}.* check --repair"):
         Ledger.resume(first)
     reader = Ledger.open(first)
     assert reader.meta()["format"] == "1"
@@ -1601,7 +1601,7 @@ def test_a_ledger_is_rebuilt_from_what_is_whole(full):
         old.close()
 
 
-def test_a_ledger_of_format_1_is_rebuilt_as_one_of_format_2(first):
+def test_a_ledger_of_format_1_is_rebuilt_as_one_of_this_format(first):
     """Repair brings it to this version's format."""
     rebuilt(first)
     reader = Ledger.open(first)

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import ramet
+from ramet.core.blocks import decoded
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import DamageError
 from ramet.executor.base import Output
@@ -635,6 +635,6 @@ def test_rows_are_whole_after_a_flood_of_recalls(stage):
     for _ in range(20):
         on.executor.recall(1)
         said = on.waits(1)
-        steps += [values[0] for block in said.blocks for values in json.loads(block.rows)["rows"]]
+        steps += [values[0] for block in said.blocks for values in decoded(block.rows)[1]]
         on.executor.proceed(1, FOREVER)
     assert steps == sorted(set(steps))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ramet.callbacks import Callback
 from ramet.config import RunConfig
+from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
 from ramet.core.messages import Assignment, Handover, Setup, StoredCheckpoint
@@ -236,10 +236,8 @@ class Loop:
             case Reported(segment=number, last=last) if last > segments[number].last:
                 pass  # handed over with a failure's last words, and dropped: they will be made again
             case Reported() if any(type(c).on_report is not Callback.on_report for c in self.callbacks):
-                data = json.loads(event.rows)
-                for offset, row in enumerate(data["rows"]):
-                    metrics = dict(zip(data["columns"], row, strict=True))
-                    self._tell("on_report", segments[event.segment].member, event.first + offset, metrics)
+                for iteration, metrics in enumerate(as_dicts(event.rows), start=event.first):
+                    self._tell("on_report", segments[event.segment].member, iteration, metrics)
             case Kept():
                 member = segments[event.segment].member
                 self._tell("on_checkpoint", member, event.segment, event.iteration, event.score)

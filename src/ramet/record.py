@@ -16,6 +16,7 @@ import cloudpickle
 import numpy as np
 
 from ramet import sealed
+from ramet.core.blocks import last_row
 from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
@@ -279,10 +280,7 @@ class Record:
     def _event(self, row: EventRow | ReportRow) -> Event:
         try:
             if isinstance(row, ReportRow):
-                data = json.loads(row.rows)
-                metrics = dict(zip(data["columns"], data["rows"][-1], strict=True))
-                if len(data["rows"]) != row.last - row.first + 1 or not all(type(name) is str for name in metrics):
-                    raise ValueError("its rows are not what it says")
+                metrics = last_row(row.rows, row.last - row.first + 1)
                 return Reported(row.segment, row.first, row.last, metrics, row.rows, row.elapsed, row.at)
             plain, kind = json.loads(row.data), KINDS[row.kind]
             for name, annotation in _FIELDS[kind].items():

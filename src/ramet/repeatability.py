@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ramet.core.blocks import as_dicts
 from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckpoint
 from ramet.core.stopping import Threshold
 from ramet.errors import ConfigError, MemberError
@@ -89,9 +89,7 @@ def _train(
                 if not isinstance(handover, Handover):
                     continue
                 for block in handover.blocks:
-                    data = json.loads(block.rows)
-                    for offset, values in enumerate(data["rows"]):
-                        rows[block.first + offset] = dict(zip(data["columns"], values, strict=True))
+                    rows.update(enumerate(as_dicts(block.rows), start=block.first))
                     if block.stored is not None:
                         kept[block.last] = block.stored
                 if handover.error is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ramet.checkpoint import Checkpoint
+from ramet.core.blocks import as_dicts, decoded_seconds
 from ramet.core.population import Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.record import Aside, Record
@@ -181,15 +181,14 @@ class ResultGrid(Sequence["Result"]):
                     if report.first != at + 1:
                         break
                     at = report.last
-                    data, elapsed = json.loads(report.rows), json.loads(report.elapsed)
-                    for offset, values in enumerate(data["rows"]):
+                    elapsed = decoded_seconds(report.elapsed)
+                    for offset, row in enumerate(as_dicts(report.rows)):
                         iteration = report.first + offset
                         if iteration > end:
                             break
-                        row = dict(zip(data["columns"], values, strict=True))
                         row.update(
                             training_iteration=iteration,
-                            time_total_s=elapsed[offset],
+                            time_total_s=round(elapsed[offset], 6),
                             time_this_iter_s=round(elapsed[offset] - before, 6),
                             timestamp=report.at - (elapsed[-1] - elapsed[offset]),
                             trial_id=f"{segment.member:05d}",

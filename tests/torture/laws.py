@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from workloads import content, link
 
 from ramet import fsck
 from ramet.checkpoint import Checkpoint
+from ramet.core.blocks import as_dicts
 from ramet.core.events import Began, Ended, Kept, Opened, Reported, Resumed
 from ramet.record import CHECKPOINTS, Record
 
@@ -48,11 +48,10 @@ def is_whole(folder: Path, *, members: int, stop: int) -> None:
         for event in record.events():
             match event:
                 case Reported():
-                    data = json.loads(event.rows)
-                    for offset, values in enumerate(data["rows"]):
-                        name = (event.segment, event.first + offset)
+                    for iteration, row in enumerate(as_dicts(event.rows), start=event.first):
+                        name = (event.segment, iteration)
                         assert name not in rows, f"row {name} is there twice"
-                        rows[name] = dict(zip(data["columns"], values, strict=True))
+                        rows[name] = row
                 case Kept():
                     kept.add((event.segment, event.iteration))
                 case Opened():

@@ -10,12 +10,12 @@ The caller commits the events before it carries out what follows from them (`ram
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ramet.core.blocks import as_dicts
 from ramet.core.events import (
     Began,
     Decided,
@@ -266,14 +266,13 @@ class Engine:
         return bool(self.rules.run) and (not member.live or self.population.ended is not None)
 
     def _judged(
-        self, population: Population, member: Member, first: int, last: int, rows: str, clock: float
+        self, population: Population, member: Member, first: int, last: int, rows: bytes | str, clock: float
     ) -> Iterator[tuple[str, bool, bool]]:
         """Yield the verdicts on each row: who judged, whether this member stops, whether everyone does."""
         if not self.rules.run:
             return
-        data = json.loads(rows)
-        for offset, values in enumerate(data["rows"]):
-            row = dict(zip(data["columns"], values, strict=True))
+        for offset, row in enumerate(as_dicts(rows)):
+            columns = sorted(row)
             row.update(
                 training_iteration=first + offset,
                 compute_iterations=member.compute - (last - first) + offset,
@@ -288,7 +287,7 @@ class Engine:
                 except Exception as error:
                     raise StrategyError(
                         f"RunConfig(stop={name}(…)) raised {type(error).__name__}: {error} when it was asked about "
-                        f"report {row['training_iteration']} of member {member.number}, {sorted(data['columns'])}"
+                        f"report {row['training_iteration']} of member {member.number}, {columns}"
                     ) from error
                 yield name, one, everyone
 

@@ -48,9 +48,10 @@ class Opened(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reported(Event):
-    """Rows ``first`` … ``last`` (iterations) of ``segment``; ``rows`` is their JSON, columns and values, undecoded.
+    """Rows ``first`` … ``last`` (iterations) of ``segment``; ``rows`` is what `ramet.core.blocks` makes of them.
 
-    ``metrics`` is the last row. ``elapsed`` is the model's training time in seconds after each row, as JSON too.
+    ``metrics`` is the last row. ``elapsed`` is the model's training time in seconds after each row, as bytes too. Both
+    are text in runs of earlier versions.
     A block never reaches over a checkpoint, so that going back to one drops whole blocks.
     """
 
@@ -60,8 +61,8 @@ class Reported(Event):
     first: int
     last: int
     metrics: Mapping[str, Any]
-    rows: str
-    elapsed: str
+    rows: bytes | str
+    elapsed: bytes | str
     at: float
 
 

@@ -56,14 +56,15 @@ class Assignment(NamedTuple):
 class Block(NamedTuple):
     """Consecutive rows with the same columns; only the last one may carry a checkpoint, ``stored``.
 
-    ``pinned``: the user asked to keep that checkpoint for good.
+    ``rows`` and ``elapsed`` are bytes (`ramet.core.blocks`). ``pinned``: the user asked to keep that checkpoint for
+    good.
     """
 
     first: int
     last: int
     metrics: Mapping[str, Any]
-    rows: str
-    elapsed: str
+    rows: bytes | str
+    elapsed: bytes | str
     at: float
     time: float | None = None
     clock: float = 0.0

@@ -25,7 +25,7 @@ from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, Batch
 from ramet.executor.channel import Channel
 from ramet.executor.room import ROOM_SECONDS, lacks_room
-from ramet.rows import SCALARS, plain
+from ramet.rows import plain
 from ramet.seeding import seed_globals
 from ramet.space import copied
 from ramet.store.checkpoints import CheckpointStore
@@ -52,8 +52,10 @@ class Session:
         self.store = CheckpointStore(setup.store)
         self._checkpoint = assignment.checkpoint
         self._generator: np.random.Generator | None = None
-        self._batch = Batch(assignment.iteration)
-        self._names: Any = None
+        self._batch = batch = Batch(assignment.iteration)
+        self._add_values, self._add_seconds = batch.values.extend, batch.seconds.append
+        self._columns: tuple[str, ...] | None = None
+        self._types: tuple[type, ...] = ()
         self._time_attr = setup.time_attr
         self._latest_time = -math.inf
         self._overdue_at = math.inf
@@ -78,26 +80,36 @@ class Session:
             self.channel.refused()
         if get_ident() != self._thread:
             self._check_thread()
-        if type(metrics) is dict and metrics.keys() == self._names and SCALARS.issuperset(map(type, metrics.values())):
-            row = metrics.copy()
-        else:
-            row = plain(metrics)
-            if row.keys() != self._names:
-                self._names = row.keys()
-                self._batch.turn()
+        if (
+            type(metrics) is not dict
+            or tuple(metrics) != self._columns
+            or tuple(map(type, metrics.values())) != self._types
+        ):
+            metrics = self._unlike_the_last(metrics)
+        self._add_values(metrics.values())
         self.iteration = iteration = self.iteration + 1
         now = self._now()
         elapsed = now - self._zero
-        self._batch.add(row, elapsed)
-        if (
-            checkpoint is None
-            and now < self._flush_at
-            and iteration < self._alone_until
-            and not self._must_look
-            and not row.get("done")
-        ):
+        self._add_seconds(elapsed)
+        if checkpoint is None and now < self._flush_at and iteration < self._alone_until:
             return
-        self._consider(row, elapsed, checkpoint, pin)
+        self._consider(metrics, elapsed, checkpoint, pin)
+
+    def _unlike_the_last(self, metrics: Any) -> dict[str, Any]:
+        """Return a row that is not just like the one before it: flat, of plain values, its columns in their order."""
+        row = plain(metrics)
+        columns = tuple(row)
+        if self._columns is not None and columns != self._columns and row.keys() == set(self._columns):
+            columns, row = self._columns, {name: row[name] for name in self._columns}
+        types = tuple(map(type, row.values()))
+        if columns != self._columns:
+            self._batch.turn(columns, types)
+            self._columns, self._types = columns, types
+            self._look_ahead()
+        elif types != self._types:
+            self._batch.vary(types)
+            self._types = types
+        return row
 
     def _check_thread(self) -> None:
         """A thread that this function started may report; one that an earlier function left behind may not."""
@@ -130,7 +142,7 @@ class Session:
             self._overdue_at += max(self.lease.interval, 1e-9)
         if overdue or self._now() >= self._flush_at or len(self._batch) >= FLUSH_ROWS:
             self._flush(overdue=overdue)
-        self._look_ahead()
+            self._look_ahead()
 
     def _look_ahead(self) -> None:
         """Find the iteration before which no report without a checkpoint can matter."""
@@ -142,7 +154,9 @@ class Session:
             self.iteration + FLUSH_ROWS - len(self._batch),
         )
         timed = by_count or (self._time_attr == "time_total_s" and self._overdue_at == math.inf)
-        self._must_look = bool(self._thresholds or self._others or self.lease.each_report or not timed)
+        ends = self._columns is not None and "done" in self._columns
+        if self._thresholds or self._others or self.lease.each_report or ends or not timed:
+            self._alone_until = -math.inf
 
     @property
     def compute(self) -> int:

@@ -1,8 +1,8 @@
 """The rows of the ledger: their columns, what may stand in them, and the checksum that each carries.
 
 A checksum is ``zlib.crc32`` over all other columns of its row: first the numbers and then the lengths of the texts in
-characters, in the order of the columns and separated by commas; a semicolon; the texts themselves, in UTF-8; and the
-bytes of a checkpoint. What is NULL is a minus sign among the numbers or lengths, and nothing later.
+characters, in the order of the columns and separated by commas; a semicolon; the texts themselves, in UTF-8, or the
+bytes of rows and of a checkpoint. What is NULL is a minus sign among the numbers or lengths, and nothing later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
 
-FORMAT = 2
+FORMAT = 3
 READABLE = tuple(str(number) for number in range(1, FORMAT + 1))
 NAME = "run.db"
 
@@ -23,7 +23,7 @@ CREATE TABLE events (
 );
 CREATE TABLE reports (
     seq INTEGER PRIMARY KEY, segment INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    rows TEXT NOT NULL, elapsed TEXT NOT NULL, at REAL NOT NULL, ends INTEGER NOT NULL, crc INTEGER
+    rows BLOB NOT NULL, elapsed BLOB NOT NULL, at REAL NOT NULL, ends INTEGER NOT NULL, crc INTEGER
 );
 CREATE INDEX reports_by_segment ON reports (segment, first);
 CREATE TABLE checkpoints (
@@ -63,16 +63,16 @@ class EventRow(NamedTuple):
 
 
 class ReportRow(NamedTuple):
-    """Consecutive rows of a segment; ``rows`` and ``elapsed`` are JSON, ``at`` a Unix time in seconds.
+    """Consecutive rows of a segment; ``rows`` and ``elapsed`` are bytes, ``at`` a Unix time in seconds.
 
-    ``ends`` is that of `EventRow`.
+    Before format 3 both were text, and so they stay in a ledger that was brought here. ``ends`` is that of `EventRow`.
     """
 
     segment: int
     first: int
     last: int
-    rows: str
-    elapsed: str
+    rows: bytes | str
+    elapsed: bytes | str
     at: float
     ends: int = 0
 
@@ -111,10 +111,16 @@ def event_crc(seq: int, kind: str, segment: int | None, data: str, ends: int) ->
     return crc32((f"{seq:d},{about},{ends:d},{len(kind)},{len(data)};" + kind + data).encode())
 
 
-def report_crc(seq: int, segment: int, first: int, last: int, rows: str, elapsed: str, at: float, ends: int) -> int:
+def report_crc(
+    seq: int, segment: int, first: int, last: int, rows: bytes | str, elapsed: bytes | str, at: float, ends: int
+) -> int:
     """Return the checksum of a row of ``reports``; ``at`` counts with 17 significant digits."""
     numbers = f"{seq:d},{segment:d},{first:d},{last:d},{at + 0.0:.17g},{ends:d},{len(rows)},{len(elapsed)};"
-    return crc32((numbers + rows + elapsed).encode())
+    return crc32(b"".join([numbers.encode(), _as_bytes(rows), _as_bytes(elapsed)]))
+
+
+def _as_bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def checkpoint_crc(segment: int, iteration: int, kind: str, size: int, data: bytes | None, path: str | None) -> int:
@@ -149,7 +155,8 @@ def report_is_whole(row: Sequence[Any], crc: Any, format: int) -> bool:
     seq, segment, first, last, rows, elapsed, at, ends = row
     return (
         type(seq) is type(segment) is type(first) is type(last) is type(ends) is int
-        and type(rows) is type(elapsed) is str
+        and type(rows) is type(elapsed)
+        and (type(rows) is str or (type(rows) is bytes and format > 2))
         and type(at) is float
         and (format < 2 or crc == report_crc(seq, segment, first, last, rows, elapsed, at, ends))
     )

@@ -22,7 +22,10 @@ from ramet.store.rows import (
 
 
 def upgraded(db: sqlite3.Connection, path: Path) -> None:
-    """Bring a ledger of format 1 to format 2: every entry ends a transaction, and every row gets its checksum."""
+    """Bring a ledger to this format. From format 1: every entry ends a transaction, and every row gets its checksum.
+
+    What format 3 added is another content of rows; those that are there stay as they are.
+    """
     try:
         db.execute("BEGIN IMMEDIATE")
         if db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone() == ("1",):
@@ -48,7 +51,7 @@ def upgraded(db: sqlite3.Connection, path: Path) -> None:
                 if not checkpoint_is_whole(row, None, 1):
                     raise ValueError(f"checkpoints {row[:2]!r:.80}")
                 db.execute("UPDATE checkpoints SET crc = ? WHERE rowid = ?", (checkpoint_crc(*row), number))
-            db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
+        db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
         db.execute("COMMIT")
     except BaseException as error:
         if db.in_transaction:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import ramet
+from ramet.core.blocks import decoded
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.executor.base import Executor, Output
 from ramet.testing.story import story
@@ -399,7 +399,7 @@ class ExecutorSuite:
 
 def _rows(came: list[Handover]) -> list[list[Any]]:
     """Return the values of all rows, in their order."""
-    return [row for handover in came for block in handover.blocks for row in json.loads(block.rows)["rows"]]
+    return [row for handover in came for block in handover.blocks for row in decoded(block.rows)[1]]
 
 
 class _Inline(ExecutorSuite):

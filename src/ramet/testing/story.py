@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from ramet.core.blocks import as_dicts
 from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.record import Record
@@ -32,11 +32,10 @@ def story(path: str | os.PathLike[str]) -> dict[str, Any]:
         rows: dict[tuple[int, int], dict[str, Any]] = {}
         for event in record.events():
             if isinstance(event, Reported):
-                data = json.loads(event.rows)
-                for offset, values in enumerate(data["rows"]):
-                    key = (event.segment, event.first + offset)
+                for iteration, row in enumerate(as_dicts(event.rows), start=event.first):
+                    key = (event.segment, iteration)
                     assert key not in rows, f"row {key} is there twice"
-                    rows[key] = dict(zip(data["columns"], values, strict=True))
+                    rows[key] = row
             elif isinstance(event, Resumed):
                 events = [told for told in events if told[0] != Ended.__name__]
             elif not isinstance(event, Noted) and not (isinstance(event, Failed) and not event.final):
