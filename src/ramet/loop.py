@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ class Loop:
         self.pending: list[Event] = []
         self.stored: dict[Checkpoint, StoredCheckpoint] = {}
         self.rewound: dict[int, int] = {}
+        self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
         self._began = time.monotonic()
         self._signals = Signals()
@@ -78,6 +80,7 @@ class Loop:
             self._break_off(self._signals.reason if self._signals.asked else _told(error))
             raise
         finally:
+            self._tell_all()
             self._tell("on_run_end", self.population.ended or "", self.population)
             self.display.close(self.population)
             self.logs.close()
@@ -90,6 +93,7 @@ class Loop:
             if self._signals.asked is not None:
                 self._wind_down()
             self._command()
+            self._tell_all()  # while the workers go on
             if self.pending:  # a checkpoint was lost, and its members start from another one
                 self._commit()
                 continue
@@ -109,6 +113,7 @@ class Loop:
             self.executor.recall(work)
         while not all(work.waiting for work in running.values()):
             self._take_in(self.executor.poll(POLL_SECONDS))
+            self._tell_all()
             self.display.update(self.population, running)
         raise self._signals.ending()
 
@@ -194,9 +199,7 @@ class Loop:
         events, self.pending, self.stored = self.pending, [], {}
         # Last: until then an interrupt finds that more is durable than this says, and writes nothing twice.
         self._durable = self.record.ledger.last
-        for event in events:
-            self._tell_of(event)
-        self.display.events(events, self.population)
+        self._untold += events
 
     def _write(self, events: list[Event], garbage: set[Checkpoint]) -> None:
         """Make ``events`` durable. On a full disk that waits until there is room; nothing else happens meanwhile."""
@@ -228,9 +231,20 @@ class Loop:
         events = [*self.pending, *self.engine.end(reason)]
         with contextlib.suppress(RunError):
             self.record.commit(events, self.stored, self.rewound)
+            self._tell_all()
             self.display.events(events, self.population)
 
+    def _tell_all(self) -> None:
+        """Tell callbacks, logs and the display of what has become durable since the last time, each once."""
+        if not self._untold:
+            return
+        self.display.events(list(self._untold), self.population)
+        while self._untold:
+            self._tell_of(self._untold.popleft())
+
     def _tell_of(self, event: Event) -> None:
+        if not self.callbacks and not isinstance(event, Failed):
+            return
         segments = self.population.segments
         match event:
             case Reported(segment=number, last=last) if last > segments[number].last:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import operator
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +28,6 @@ from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Trans
 CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
 _NESTED: dict[type[Event], tuple[str, ...]] = {
     Opened: ("hparams", "info"),
     Kept: ("stopping",),
@@ -37,7 +37,17 @@ _NESTED: dict[type[Event], tuple[str, ...]] = {
 """Fields whose values may hold what JSON does not."""
 
 _FIELDS = {kind: {field.name: str(field.type) for field in dataclasses.fields(kind)} for kind in KINDS.values()}
+_VALUES = {kind: operator.attrgetter(*fields) for kind, fields in _FIELDS.items() if len(fields) > 1}
 
+
+def _number_of_numpy(value: Any) -> Any:
+    """Return as Python's what a strategy or a stopper computed with numpy."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r:.80} is no plain data")
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=_number_of_numpy)
 
 _LARGEST = 2**63 - 1
 
@@ -153,6 +163,7 @@ class Record:
     def __init__(self, folder: Path, ledger: Ledger, aside: Aside) -> None:
         self.folder, self.ledger, self.aside = folder, ledger, aside
         self.store = CheckpointStore(folder / CHECKPOINTS)
+        self._directories: dict[Checkpoint, str] = {}  # so that a small checkpoint goes without a look at the ledger
 
     @classmethod
     def create(
@@ -166,7 +177,11 @@ class Record:
     def resume(cls, folder: str | os.PathLike[str], aside: Aside | None = None, *, power_safe: bool = False) -> Record:
         """Open a record to go on with it; ``aside`` holds the objects that it names."""
         folder = Path(folder)
-        return cls(folder, Ledger.resume(folder, power_safe=power_safe), aside or Aside())
+        record = cls(folder, Ledger.resume(folder, power_safe=power_safe), aside or Aside())
+        with contextlib.suppress(RunError):  # damaged: whatever lies there is swept in the end
+            rows = record.ledger.checkpoints()
+            record._directories = {(row.segment, row.iteration): row.path for row in rows if row.path is not None}
+        return record
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], aside: Aside | None = None) -> Record:
@@ -178,13 +193,13 @@ class Record:
         events: Sequence[Event],
         stored: Mapping[Checkpoint, StoredCheckpoint],
         rewound: Mapping[int, int] = MappingProxyType({}),
-        garbage: Iterable[Checkpoint] = (),
+        garbage: Collection[Checkpoint] = (),
     ) -> None:
         """Make ``events`` durable, with the checkpoints that they name.
 
         ``rewound`` (segment -> last iteration) and ``garbage`` are forgotten in the same step.
         """
-        transaction = Transaction(rewound=list(rewound.items()))
+        transaction = Transaction(rewound=list(rewound.items()), deleted=list(garbage))
         for event in events:
             if isinstance(event, Reported):
                 row = ReportRow(event.segment, event.first, event.last, event.rows, event.elapsed, event.at)
@@ -193,37 +208,30 @@ class Record:
             if isinstance(event, Kept):
                 kept = stored[event.segment, event.iteration]
                 name = None if kept.path is None else Path(kept.path).name
+                if name is not None:
+                    self._directories[event.segment, event.iteration] = name
                 transaction.checkpoints.append(
                     CheckpointRow(event.segment, event.iteration, kept.kind, kept.size, kept.data, name)
                 )
             elif isinstance(event, Lost):
                 transaction.deleted.append((event.segment, event.iteration))
             transaction.happened.append(self._row(event))
-        paths = []
-        fresh = {(row.segment, row.iteration): row for row in transaction.checkpoints}
-        for segment, iteration in garbage:
-            transaction.deleted.append((segment, iteration))
-            # What came and went in one step was never in the ledger.
-            gone = fresh.get((segment, iteration))
-            if gone is None:
-                with contextlib.suppress(CheckpointError):  # damaged: whatever lies there is swept in the end
-                    gone = self.ledger.checkpoint(segment, iteration)
-            if gone is not None and gone.path is not None:
-                paths.append(gone.path)
         self.aside.save()
         self.ledger.commit(transaction)
-        if paths:
+        doomed = [self._directories.pop(gone) for gone in garbage if gone in self._directories]
+        if doomed:
             # Only when nothing in the ledger names them any more, not even after a power cut.
             self.ledger.sync()
-            for path in paths:
-                self.store.delete(path)
+            for directory in doomed:
+                self.store.delete(directory)
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
-        plain = {
-            name: self.aside.plain(list(value) if type(value := getattr(event, name)) is tuple else value)
-            for name in _FIELDS[kind]
-        }
+        values = _VALUES[kind](event) if kind in _VALUES else [getattr(event, name) for name in _FIELDS[kind]]
+        plain = dict(zip(_FIELDS[kind], values, strict=True))
+        for name in _NESTED.get(kind, ()):
+            value = plain[name]
+            plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)
         return EventRow(kind.__name__, plain.get("segment"), _JSON.encode(plain))
 
     def events(self) -> Iterator[Event]:

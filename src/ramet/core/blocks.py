@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import struct
-import sys
-from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -66,10 +64,7 @@ def _head(columns: tuple[str, ...], kinds: str) -> bytes:
 
 
 def _floats(values: Sequence[float]) -> bytes:
-    packed = array("d", values)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
+    return struct.pack(f"<{len(values)}d", *values)
 
 
 def _mixed(kinds: str, rows: list[list[Any]]) -> bytes:
@@ -146,11 +141,9 @@ def decoded_seconds(seconds: bytes | str) -> list[float]:
     if isinstance(seconds, str):
         told: list[float] = json.loads(seconds)
         return told
-    found = array("d")
-    found.frombytes(seconds)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found.tolist()
+    if len(seconds) % 8:
+        raise ValueError("the times of a block are cut off")
+    return list(struct.unpack(f"<{len(seconds) // 8}d", seconds))
 
 
 @lru_cache(maxsize=256)

@@ -12,8 +12,9 @@ Order = Literal["stop", "recall"]
 class Channel(Protocol):
     """A session's way out."""
 
-    threads: bool
-    """Whether a thread that the function started may report."""
+    own_process: bool
+    """Whether nothing else runs in this process: then a thread that the function started may report, and the global
+    generators stay as they were seeded while an answer is waited for."""
 
     def hand_over(self, handover: Handover) -> None:
         """Send, without waiting."""

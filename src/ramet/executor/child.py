@@ -8,13 +8,15 @@ import importlib
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 import traceback
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ramet.core.messages import Lease
 from ramet.executor.surroundings import Streams, identity, settle
+from ramet.executor.wire import Wire, assignment_of, told
 
 if TYPE_CHECKING:
     from ramet.executor.channel import Order
@@ -30,15 +32,15 @@ class Told:
     """A session's channel over the socket. What was read too early is kept for the main loop."""
 
     now = staticmethod(time.perf_counter)
-    threads = True
+    own_process = True
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
         self.process = os.getpid()
         self.work = -1
         self.ordered: Order | None = None
         self.early: list[Any] = []
-        self._socket = identity(connection.fileno())
+        self._socket = identity(wire.fileno())
 
     def begin(self, work: int) -> None:
         """From now on, listen to what is said of ``work``."""
@@ -49,18 +51,17 @@ class Told:
         Streams.flush()
         self._check_socket()
         try:
-            self.connection.send_bytes(pickle.dumps(message, protocol=5))
+            self.wire.send(told(message))
         except OSError:
             os._exit(1)
 
     def receive(self) -> Any:
-        """Wait for the next message."""
+        """Wait for the next message. User code must not have run since the socket was looked at."""
         return self.early.pop(0) if self.early else self._read()
 
     def _read(self) -> Any:
-        self._check_socket()
         try:
-            return pickle.loads(self.connection.recv_bytes())
+            return pickle.loads(self.wire.receive())
         except (EOFError, OSError):
             os._exit(0)
 
@@ -73,7 +74,7 @@ class Told:
             print("ramet: a process that the training function forked came to report(): it ends here", file=sys.stderr)
             Streams.flush()
             os._exit(1)
-        if identity(self.connection.fileno()) != self._socket:
+        if identity(self.wire.fileno()) != self._socket:
             os._exit(CUT_OFF)
 
     def hand_over(self, handover: Any) -> None:
@@ -87,13 +88,13 @@ class Told:
             verb, work, lease = self.receive()
             if work == self.work and verb != "recall":
                 self.ordered = "stop" if verb == "stop" else None
-                return lease
+                return None if lease is None else Lease(*lease)
         return None
 
     def order(self) -> Order | None:
         """See `ramet.executor.channel.Channel`."""
         self._check_socket()
-        while self.ordered != "stop" and self.connection.poll(0):
+        while self.ordered != "stop" and self.wire.waits(0):
             message = self._read()
             if message[0] in ("stop", "recall") and message[1] == self.work:
                 self.ordered = message[0]
@@ -104,7 +105,7 @@ class Told:
     def rest(self, seconds: float) -> None:
         """See `ramet.executor.channel.Channel`."""
         self._check_socket()
-        self.connection.poll(seconds)
+        self.wire.waits(seconds)
 
     def refused(self) -> NoReturn:
         """See `ramet.executor.channel.Channel`."""
@@ -124,9 +125,9 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         os._exit(1)
     settle()
     streams = Streams()
-    told = Told(Connection(descriptor))
-    told.send(("booted", slot))
-    _, paths, preload, payload = told.receive()
+    channel = Told(Wire(socket.socket(fileno=descriptor)))
+    channel.send(("booted", slot))
+    _, paths, preload, payload = channel.receive()
     sys.path[:] = paths
     from ramet.executor.worker import Session
 
@@ -136,16 +137,16 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         function, rules = pickle.loads(payload[0])
         setup = payload[1]._replace(rules=rules)
     except BaseException:
-        told.send(("unusable", traceback.format_exc()))
+        channel.send(("unusable", traceback.format_exc()))
         return
-    told.send(("ready", os.getpid()))
+    channel.send(("ready", os.getpid()))
     while True:
-        message = told.receive()
+        message = channel.receive()
         if message[0] != "start":
             continue  # an order about work that has ended meanwhile
-        assignment = message[1]
+        assignment = assignment_of(message[1])
         streams.restore()
-        told.begin(assignment.work)
-        Session(setup, assignment, told, slot).run(function)
-        told.begin(-1)
-        told.send(("idle", assignment.work))
+        channel.begin(assignment.work)
+        Session(setup, assignment, channel, slot).run(function)
+        channel.begin(-1)
+        channel.send(("idle", assignment.work))

@@ -23,7 +23,7 @@ from ramet.trainable import loaded
 class Work:
     """One suspended function, and its session's channel: to hand over is to switch to the controller."""
 
-    threads = False
+    own_process = False
 
     def __init__(self, executor: InlineExecutor, slot: int, assignment: Assignment) -> None:
         self.executor, self.slot, self.assignment = executor, slot, assignment

@@ -19,6 +19,7 @@ from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.base import Output
 from ramet.executor.endings import death, hang, how
+from ramet.executor.wire import flat_assignment, heard, told
 from ramet.executor.worker import FLUSH_SECONDS
 from ramet.executor.workerprocess import WorkerProcess
 from ramet.resources import Slots
@@ -123,7 +124,7 @@ class ProcessExecutor:
         self._slot_of[assignment.work] = slot
         # A configuration may hold functions and objects of __main__, which only cloudpickle sends by value.
         dumps = pickle.dumps if _is_plain(assignment.config) else cloudpickle.dumps
-        worker.pending = dumps(("start", assignment), protocol=5)
+        worker.pending = told(("start", flat_assignment(assignment)), dumps)
         self._send_pending(worker)
 
     def _send_pending(self, worker: WorkerProcess) -> None:
@@ -137,7 +138,7 @@ class ProcessExecutor:
             if worker.recalled:
                 worker.send(_message("recall", worker.work))
             if not worker.leaving:
-                worker.begins()
+                worker.heard()
 
     def proceed(self, work: int, lease: Lease) -> None:
         """Send the new lease."""
@@ -166,7 +167,7 @@ class ProcessExecutor:
             if worker.pending:  # it never began
                 worker.pending = b""
                 return
-        worker.leaving[work] = time.monotonic() + UNWIND_SECONDS
+        worker.leaves(work, time.monotonic() + UNWIND_SECONDS)
         worker.send(_message("stop", work))
 
     def poll(self, timeout: float) -> list[Handover | Output]:
@@ -174,16 +175,17 @@ class ProcessExecutor:
         assert self._selector is not None
         self._end_the_unwilling()
         came: list[Handover | Output] = []
-        found = self._selector.select(timeout)
-        heard = {key.data for key, _ in found if key.fd != key.data.output}
-        for key, _ in found:
+        found = [key for key, _ in self._selector.select(timeout)]
+        # Output first: what was printed before a message is there as soon as that is.
+        found.sort(key=lambda key: key.fd != key.data.output)
+        for key in found:
             worker: WorkerProcess = key.data
             if self._workers.get(worker.slot) is not worker:
                 continue
-            if key.fd != worker.output:
-                self._read_messages(worker, came)
-            elif worker not in heard:  # a message is preceded by what was printed before it
+            if key.fd == worker.output:
                 self._read_output(worker, came)
+            else:
+                self._read_messages(worker, came)
         if time.monotonic() >= self._look_at:
             self._look(came)
         return came
@@ -192,7 +194,7 @@ class ProcessExecutor:
         """Hang up. Workers at work are killed; those that only have their ``finally`` blocks to run get time for it."""
         for worker in self._workers.values():
             self._deaf_to(worker)
-            worker.connection.close()
+            worker.wire.close()
         for worker in self._workers.values():
             worker.bury(patience=0.0 if worker.work is not None else UNWIND_SECONDS)
         self._workers.clear()
@@ -204,7 +206,7 @@ class ProcessExecutor:
     def _spawn(self, slot: int) -> None:
         assert self._selector is not None
         worker = self._workers[slot] = WorkerProcess.spawn(slot, self._devices[slot])
-        self._selector.register(worker.connection.fileno(), selectors.EVENT_READ, worker)
+        self._selector.register(worker.wire.fileno(), selectors.EVENT_READ, worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
     def _deaf_to(self, worker: WorkerProcess) -> None:
@@ -213,29 +215,32 @@ class ProcessExecutor:
                 self._selector.unregister(key.fileobj)
 
     def _read_messages(self, worker: WorkerProcess, came: list[Handover | Output]) -> None:
-        self._read_output(worker, came)  # what was printed before the message was sent
-        try:
-            data = worker.connection.recv_bytes()
-        except (EOFError, OSError):
-            self._died(worker, came)
-        else:
+        while True:
+            try:
+                data = worker.wire.receive()
+            except (EOFError, OSError):
+                self._died(worker, came)
+                return
             self._take(worker, pickle.loads(data), came)
+            if not worker.wire.holds_more:
+                return
+            self._read_output(worker, came)  # what was printed between the two
 
-    def _take(self, worker: WorkerProcess, message: Any, came: list[Handover | Output]) -> None:
-        if isinstance(message, Handover):
-            if message.work == worker.work:
-                came.append(message)
-                worker.heard(waits=message.waiting or message.trouble is not None)
-                worker.recalled = worker.recalled and not message.waiting
-                if message.ended is not None or message.error is not None:
-                    self._slot_of.pop(message.work, None)
+    def _take(self, worker: WorkerProcess, message: tuple[Any, ...], came: list[Handover | Output]) -> None:
+        verb, what = message[:2]
+        if verb == "handover":
+            if what == worker.work:
+                handover = heard(message)
+                came.append(handover)
+                worker.heard(waits=handover.waiting or handover.trouble is not None)
+                worker.recalled = worker.recalled and not handover.waiting
+                if handover.ended is not None or handover.error is not None:
+                    self._slot_of.pop(what, None)
                     worker.work = None
-                    worker.leaving[message.work] = time.monotonic() + UNWIND_SECONDS
-            return
-        verb, what = message
-        if verb == "booted":  # only now does it read what may be large
+                    worker.leaves(what, time.monotonic() + UNWIND_SECONDS)
+        elif verb == "booted":  # only now does it read what may be large
             preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
-            worker.send(pickle.dumps(("setup", list(sys.path), preload, self._payload), protocol=5))
+            worker.send(told(("setup", list(sys.path), preload, self._payload)))
         elif verb == "ready":
             worker.ready = True
             self._send_pending(worker)
@@ -244,7 +249,7 @@ class ProcessExecutor:
             if worker.pending:
                 self._send_pending(worker)
             elif worker.work is not None and not worker.leaving:
-                worker.begins()
+                worker.heard()
         elif verb == "unusable":
             raise TrainableError(f"a worker cannot load the training function:\n{what}")
 
@@ -292,7 +297,7 @@ class ProcessExecutor:
         missed = max(0.0, now - self._look_at - LATE_SECONDS)
         self._look_at = now + LOOK_SECONDS
         for worker in list(self._workers.values()):
-            if worker.connection.poll(0):
+            if worker.wire.waits(0):
                 continue
             worker.silent_from += missed
             # A row may lie in the worker for as long as a flush.
@@ -314,7 +319,7 @@ class ProcessExecutor:
 
 
 def _message(verb: str, work: int | None, lease: Lease | None = None) -> bytes:
-    return pickle.dumps((verb, work, lease), protocol=5)
+    return told((verb, work, None if lease is None else tuple(lease)))
 
 
 def _check_can_be_sent(name: str, value: Any) -> None:

@@ -118,7 +118,7 @@ class Session:
                 "report() was called by a thread that another member's training function left running: end a thread "
                 "before its function ends"
             )
-        if not self.channel.threads:
+        if not self.channel.own_process:
             self._trouble = (
                 "ReportError: report() was called from another thread than the training function's, which "
                 "suspended functions cannot do: use RunConfig(executor='process')"
@@ -308,7 +308,7 @@ class Session:
             self._wait(at_checkpoint=checkpoint is not None)
         elif self._now() >= self._flush_at or self._batch.heavy:
             self._flush(at_checkpoint=checkpoint is not None)
-        if checkpoint is not None:
+        if checkpoint is not None and not (self.channel.own_process and self._seeded_at == self.iteration):
             self.reseed()
         self._look_ahead()
 
@@ -354,6 +354,8 @@ class Session:
     def _wait(self, *, at_checkpoint: bool, overdue: bool = False) -> None:
         before = self._now()
         self._send(waiting=True, overdue=overdue)
+        if at_checkpoint and self.channel.own_process:
+            self.reseed()  # while the answer is under way; elsewhere others would draw meanwhile
         self._obey_answer(at_checkpoint=at_checkpoint)
         self._zero += self._now() - before
 

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 
 from ramet.core.messages import Assignment
 from ramet.executor.child import CUT_OFF
+from ramet.executor.wire import Wire
 
 CHUNK = 1 << 16
 """Bytes of output that are read at once: what a pipe holds, and a flood is no more than that at a time."""
@@ -38,7 +38,7 @@ class WorkerProcess:
 
     slot: int
     process: subprocess.Popen[bytes]
-    connection: Connection
+    wire: Wire
     output: int
     ready: bool = False
     work: int | None = None
@@ -80,17 +80,17 @@ class WorkerProcess:
             theirs.close()
             os.close(writing)
         os.set_blocking(reading, False)
-        return cls(slot, process, Connection(ours.detach()), reading)
+        return cls(slot, process, Wire(ours), reading)
 
     def send(self, data: bytes) -> None:
         """Send; that it has just died is noticed at the next poll, by its end of file."""
         with contextlib.suppress(OSError):
-            self.connection.send_bytes(data)
+            self.wire.send(data)
 
-    def begins(self) -> None:
-        """It has its work before it and nothing else: from here on its silence and its words count."""
+    def leaves(self, work: int, deadline: float) -> None:
+        """It is to leave ``work``, or has, by ``deadline``: what it prints from here on may be of the next already."""
+        self.leaving[work] = deadline
         self.words = b""
-        self.heard()
 
     def heard(self, *, waits: bool = False) -> None:
         """It said something of its work, or was answered; one that ``waits`` is expected to say nothing."""
@@ -113,7 +113,7 @@ class WorkerProcess:
 
     def bury(self, patience: float) -> tuple[int, str]:
         """Wait ``patience`` seconds for its end, then kill it; return its exit status and the rest of its output."""
-        self.connection.close()
+        self.wire.close()
         try:
             status = self.process.wait(patience)
         except subprocess.TimeoutExpired:  # it hung up, and lives
@@ -126,5 +126,5 @@ class WorkerProcess:
         return status, text
 
     def last_words(self) -> str:
-        """Return what it printed last since its work began."""
+        """Return what it printed last since it left the work before."""
         return _LOADED.sub("", self.words.decode(errors="replace"))[-WORDS:]
