@@ -231,8 +231,8 @@ def test_an_interrupt_at_any_line_of_a_commit_leaves_a_whole_record(tmp_path, li
         return within
 
     def trace(frame, event, _):
-        here = frame.f_code.co_filename.endswith("ramet/loop.py") and frame.f_code.co_name in ("_commit", "_write", "_tell_all")
-        return within if here else None
+        here = frame.f_code.co_filename.endswith("ramet/loop.py")
+        return within if here and frame.f_code.co_name in ("_commit", "_write", "_tell_all") else None
 
     config = ramet.RunConfig(
         name="run", storage_path=tmp_path, executor="inline", verbose=0, stop={"training_iteration": 500}
