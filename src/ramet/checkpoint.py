@@ -216,10 +216,12 @@ class Checkpoint:
         directory = self._directory()
         small = _zipped(directory)
         if small is not None:
-            if store.owns(directory):
+            if store.owns(directory) or memory.is_lent(directory):
                 remove(directory)
             return StoredCheckpoint("zip", small, size=len(small))
         final, size = store.commit(directory, name)
+        if memory.is_lent(directory):
+            remove(directory)
         return StoredCheckpoint("directory", path=str(store.root / final), size=size)
 
     def _packed_again(self, store: CheckpointStore, name: str, stored: StoredCheckpoint) -> StoredCheckpoint:
@@ -292,10 +294,15 @@ def _zipped(directory: Path) -> bytes | None:
             if not entry.is_folder:
                 info = zipfile.ZipInfo(entry.name)
                 info.external_attr = (entry.status.st_mode & 0o777) << 16
-                archive.writestr(info, Path(entry.path).read_bytes())
+                archive.writestr(info, _content(entry.path))
             elif entry.name not in parents:
                 archive.writestr(zipfile.ZipInfo(f"{entry.name}/"), b"")
     return buffer.getvalue()
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _is_text(name: str) -> bool:

@@ -198,6 +198,7 @@ class ProcessExecutor:
         for worker in self._workers.values():
             worker.bury(patience=0.0 if worker.work is not None else UNWIND_SECONDS)
         self._workers.clear()
+        memory.sweep()  # what those that were killed left there
         if self._selector is not None:
             self._selector.close()
 

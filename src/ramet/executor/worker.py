@@ -10,12 +10,15 @@ import math
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import get_ident
 from typing import Any, NoReturn
 
 import numpy as np
 
+from ramet import memory
 from ramet import session as door
 from ramet.checkpoint import Checkpoint
 from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckpoint
@@ -29,6 +32,7 @@ from ramet.rows import plain
 from ramet.seeding import seed_globals
 from ramet.space import copied
 from ramet.store.checkpoints import CheckpointStore
+from ramet.store.trees import remove
 
 FLUSH_SECONDS = 0.1
 CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})
@@ -63,6 +67,7 @@ class Session:
         self._thread = get_ident()
         self._strangers = frozenset(thread.ident for thread in threading.enumerate()) - {self._thread}
         self._trouble: str | None = None
+        self._handed_out: deque[str] = deque(maxlen=8)  # the last ones: older ones became checkpoints, or are swept
         self._set_rules()
         self._set_lease(assignment.lease)
         now = self._now()
@@ -189,8 +194,14 @@ class Session:
         return self._generator
 
     def checkpoint_dir(self) -> str:
-        """Return a new directory that is taken over without a copy."""
-        return str(self.store.scratch())
+        """Return a new directory that is taken over without a copy.
+
+        Where the last checkpoint was small it lies in memory; should the next one not be, that one is copied.
+        """
+        small = self._checkpoint is not None and self._checkpoint.kind == "zip"
+        directory = (memory.lent() if small else None) or str(self.store.scratch())
+        self._handed_out.append(directory)
+        return directory
 
     # ------------------------------------------------------------------ seeds
 
@@ -412,6 +423,8 @@ class Session:
                 self._send(error=_told(error), fault=self._fault(error))
         finally:
             door.leave(before)
+            for directory in self._handed_out:  # what became a checkpoint is not there any more
+                remove(Path(directory))
 
     def _fault(self, error: BaseException) -> str | None:
         """Return whose fault it is, as far as that says what to do next."""
