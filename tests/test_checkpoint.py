@@ -1,11 +1,13 @@
 """Checkpoints: whatever is saved is read again, whole, in either way, wherever it was kept."""
 
 import gc
+import json
 import os
 import pickle
 import shutil
 import tempfile
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import ramet
 from ramet.checkpoint import SMALL, Checkpoint
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
+from ramet.store import bundles
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.manifest import MANIFEST
 
@@ -162,7 +165,7 @@ def test_size_decides_where_a_checkpoint_lies(tmp_path, store):
     """What fits the limit travels as bytes; what does not is a directory of the store."""
     fitting = planted(tmp_path / "fits", {"a": bytes(SMALL)})
     larger = planted(tmp_path / "larger", {"a": bytes(SMALL), "b": b"1"})
-    assert Checkpoint.from_directory(fitting).pack(store, "a").kind == "zip"
+    assert Checkpoint.from_directory(fitting).pack(store, "a").kind == "files"
     assert Checkpoint.from_directory(larger).pack(store, "a").kind == "directory"
     assert Checkpoint.from_dict({"a": bytes(1000)}).pack(store, "a").kind == "pickle"
     assert Checkpoint.from_dict({"a": bytes(SMALL)}).pack(store, "a").kind == "directory"
@@ -670,3 +673,68 @@ def test_checkpoints_in_a_run_survive_what_is_done_to_their_sources(tmp_path, ke
         assert [report["score"] for _, report in result.best_checkpoints] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0][-kept:]
     left = os.listdir(Path(results.experiment_path, "checkpoints"))
     assert len(left) == 3 * kept, "one directory for each large checkpoint that is kept, and no scratch"
+
+
+# ---------------------------------------------------------------------- small directories as bytes
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-zé]{1,3}(/[a-z ]{1,3}){0,2}", fullmatch=True), st.binary(max_size=20), max_size=5
+    )
+)
+def test_law_a_small_directory_comes_back_as_it_was(files):
+    """Names, contents, permissions and empty folders survive, the same files give the same bytes, and no part does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in files.items():
+            path = Path(scratch, "own", name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            except OSError:  # a file where another one has a folder
+                continue
+            path.chmod(0o640)
+        Path(scratch, "own", "empty", "one").mkdir(parents=True, exist_ok=True)
+        data = bundles.bundled(Path(scratch, "own"), 1000)
+        bundles.unbundled(data, "files", planted(Path(scratch, "other"), {}))
+        assert tree_of(Path(scratch, "other")) == tree_of(Path(scratch, "own"))
+        assert Path(scratch, "other", "empty", "one").is_dir()
+        assert {path.stat().st_mode & 0o777 for path in Path(scratch, "other").rglob("*") if path.is_file()} <= {0o640}
+        assert bundles.bundled(Path(scratch, "other"), 1000) == data
+        for cut in range(len(data)):
+            with pytest.raises(DamageError):
+                bundles.checked(data[:cut], "files")
+
+
+def bundle(files, content=b"x", folders=()):
+    """A bundle as a stranger may make it, its checksum in order."""
+    data = json.dumps({"files": files, "folders": folders}).encode() + b"\n" + content
+    return StoredCheckpoint("files", data + zlib.crc32(data).to_bytes(4, "little"))
+
+
+ODD = {
+    "a name above": lambda outside: bundle({"../outside/file": [1, 0o777]}),
+    "a folder above": lambda outside: bundle({}, b"", ["../outside"]),
+    "an absolute name": lambda outside: bundle({f"{outside}/file": [1, 0o777]}),
+    "no name": lambda outside: bundle({"": [1, 0o777]}),
+    "a file that is a folder": lambda outside: bundle({"a": [1, 0o777], "a/b": [0, 0o777]}),
+    "a folder that is a file": lambda outside: bundle({"a": [1, 0o777]}, folders=["a"]),
+    "less than it says": lambda outside: bundle({"a": [2, 0o777]}),
+    "more than it says": lambda outside: bundle({"a": [0, 0o777]}),
+    "a negative size": lambda outside: bundle({"a": [2, 0o777], "b": [-1, 0o777]}),
+    "a size that is none": lambda outside: bundle({"a": ["1", 0o777]}),
+    "permissions of another user": lambda outside: bundle({"a": [1, 0o4777]}),
+    "no files": lambda outside: bundle([["a", 1, 0o777]]),
+    "folders that are none": lambda outside: bundle({"a": [1, 0o777]}, folders="a"),
+    "a folder that is no name": lambda outside: bundle({"a": [1, 0o777]}, folders=[3]),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_no_bundle_reaches_out_of_its_directory(tmp_path, make):
+    """Bundles that we never make are a DamageError, and nothing is written."""
+    outside = planted(tmp_path / "outside", {"file": b"mine"})
+    with pytest.raises(DamageError):
+        Checkpoint(stored=make(outside)).to_directory(tmp_path / "inside")
+    assert tree_of(outside) == {"file": b"mine"}
+    assert os.listdir(tmp_path / "inside") == []

@@ -8,7 +8,6 @@ import pickle
 import shutil
 import tempfile
 import weakref
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -20,9 +19,10 @@ import numpy as np
 from ramet import memory
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
+from ramet.store.bundles import BUNDLES, bundled, checked, unbundled
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.manifest import MANIFEST, Files, contents, copy_committed, verified
-from ramet.store.trees import copy_all, leads_inside, place, remove
+from ramet.store.trees import copy_all, place, remove
 
 SMALL = 128 * 1024
 """Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""
@@ -125,8 +125,8 @@ class Checkpoint:
             place(target, _DICT_FILE).write_bytes(_pickled(dict(self._data)))
         elif kind == "pickle":
             place(target, _DICT_FILE).write_bytes(self._bytes())
-        elif kind == "zip":
-            _unpack(self._bytes(), target)
+        elif kind in BUNDLES:
+            unbundled(self._bytes(), kind, target)
         else:
             directory = self._directory()
             if self._files is None:
@@ -171,7 +171,7 @@ class Checkpoint:
         if self._stored is None:
             return "pickle" if self._path is None else "directory"
         kind = self._stored.kind
-        if kind not in ("pickle", "zip", "directory"):
+        if kind not in ("pickle", *BUNDLES, "directory"):
             raise DamageError(f"a checkpoint is of the kind {kind!r:.200}, which is none: update Ramet, or use another")
         if not (isinstance(self._stored.path, str) if kind == "directory" else isinstance(self._stored.data, bytes)):
             raise DamageError(f"a checkpoint of the kind {kind!r} has lost its content: use an earlier one")
@@ -214,11 +214,11 @@ class Checkpoint:
                 return StoredCheckpoint("pickle", data, size=len(data))
             return _filled(store, name, lambda scratch: (scratch / _DICT_FILE).write_bytes(data))
         directory = self._directory()
-        small = _zipped(directory)
+        small = bundled(directory, SMALL)
         if small is not None:
             if store.owns(directory) or memory.is_lent(directory):
                 remove(directory)
-            return StoredCheckpoint("zip", small, size=len(small))
+            return StoredCheckpoint("files", small, size=len(small))
         final, size = store.commit(directory, name)
         if memory.is_lent(directory):
             remove(directory)
@@ -227,8 +227,8 @@ class Checkpoint:
     def _packed_again(self, store: CheckpointStore, name: str, stored: StoredCheckpoint) -> StoredCheckpoint:
         """Take over what was stored before: verified, or damage would get a checksum that vouches for it."""
         kind = self._kind()
-        if kind == "zip":
-            _members(self._bytes())
+        if kind in BUNDLES:
+            checked(self._bytes(), kind)
         if kind != "directory":
             return stored
         # Copied, not shared: each checkpoint is deleted by itself.
@@ -276,80 +276,3 @@ def _pickled(data: dict[str, Any]) -> bytes:
     buffer = BytesIO()
     _Pickler(buffer, protocol=5).dump(data)
     return buffer.getvalue()
-
-
-def _zipped(directory: Path) -> bytes | None:
-    """Return the files as a zip archive, the same bytes for the same content; None if they are not small."""
-    entries, total = [], 0
-    for entry in contents(directory):
-        total += 0 if entry.is_folder else entry.status.st_size
-        if total > SMALL or not _is_text(entry.name):  # an archive has no other names
-            return None
-        entries.append(entry)
-    parents = {os.path.dirname(entry.name) for entry in entries}
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for entry in entries:
-            # ZipInfo without a date, or the file's time would be in the bytes.
-            if not entry.is_folder:
-                info = zipfile.ZipInfo(entry.name)
-                info.external_attr = (entry.status.st_mode & 0o777) << 16
-                archive.writestr(info, _content(entry.path))
-            elif entry.name not in parents:
-                archive.writestr(zipfile.ZipInfo(f"{entry.name}/"), b"")
-    return buffer.getvalue()
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _members(data: bytes) -> list[tuple[zipfile.ZipInfo, bytes]]:
-    """Read a small checkpoint's archive, whole, before any of it is believed.
-
-    Raises:
-        DamageError: it is no archive as `_zipped` makes them: cut off, packed to unfold hugely, or with names that
-            lead elsewhere.
-    """
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            infos = archive.infolist()
-            if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-                raise ValueError("it is compressed, and ours are not")
-            if sum(info.file_size for info in infos) > len(data):
-                raise ValueError("its files are larger than all of it")
-            names = [info.filename.removesuffix("/") for info in infos]
-            if len(set(names)) < len(names) or not all(map(leads_inside, names)):
-                raise ValueError("its names do not fit a directory, or lead out of it")
-            files = {info.filename for info in infos if not info.is_dir()}
-            if any(not files.isdisjoint(_folders(name)) for name in names):
-                raise ValueError("it has a file where it has a folder")
-            return [(info, archive.read(info)) for info in infos]
-    except Exception as error:  # zipfile has many for what is no zip file
-        raise DamageError(
-            f"a small checkpoint, an archive of {len(data)} bytes, is damaged: {error!s:.200}; use an earlier one"
-        ) from error
-
-
-def _folders(name: str) -> Iterator[str]:
-    return (name[:at] for at, letter in enumerate(name) if letter == "/")
-
-
-def _unpack(data: bytes, target: Path) -> None:
-    for info, content in _members(data):
-        path = place(target, info.filename.removesuffix("/"))
-        if info.is_dir():
-            path.mkdir(exist_ok=True)
-            continue
-        path.write_bytes(content)
-        if mode := info.external_attr >> 16 & 0o777:
-            path.chmod(mode)

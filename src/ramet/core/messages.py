@@ -26,7 +26,7 @@ class Lease(NamedTuple):
 
 
 class StoredCheckpoint(NamedTuple):
-    """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "zip"), ``path`` leads to a large one."""
+    """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "files"), ``path`` leads to a large one."""
 
     kind: str
     data: bytes | None = None

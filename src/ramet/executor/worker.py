@@ -31,6 +31,7 @@ from ramet.executor.room import ROOM_SECONDS, lacks_room
 from ramet.rows import plain
 from ramet.seeding import seed_globals
 from ramet.space import copied
+from ramet.store.bundles import BUNDLES
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.trees import remove
 
@@ -198,7 +199,7 @@ class Session:
 
         Where the last checkpoint was small it lies in memory; should the next one not be, that one is copied.
         """
-        small = self._checkpoint is not None and self._checkpoint.kind == "zip"
+        small = self._checkpoint is not None and self._checkpoint.kind in BUNDLES
         directory = (memory.lent() if small else None) or str(self.store.scratch())
         self._handed_out.append(directory)
         return directory

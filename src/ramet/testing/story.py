@@ -12,6 +12,7 @@ from ramet.core.blocks import as_dicts
 from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed
 from ramet.core.messages import StoredCheckpoint
 from ramet.record import Record
+from ramet.store.bundles import BUNDLES, checked
 from ramet.store.manifest import MANIFEST
 
 
@@ -63,6 +64,8 @@ def _timeless(event: Event) -> tuple[Any, ...]:
 
 
 def _digest(stored: StoredCheckpoint) -> str:
+    if stored.data is not None and stored.kind in BUNDLES:  # however an earlier version packed it
+        return hashlib.sha256(repr(checked(stored.data, stored.kind)).encode()).hexdigest()
     digest = hashlib.sha256(stored.kind.encode())
     if stored.data is not None:
         digest.update(stored.data)
