@@ -415,17 +415,15 @@ class Engine:
         self.population.apply(event)
         self._out.append(event)
         match event:
-            case Noted() | Ended():
-                return
+            case Reported(segment=segment):  # rows alone move nobody
+                self._touched.add(self.population.segments[segment].member)
+            case Kept(segment=segment) | Failed(segment=segment) | Finished(segment=segment):
+                self._touch(self.population.segments[segment].member)
             case Opened(member=number) | Decided(member=number):
                 self._touch(number)
             case Began() | Resumed() | Lost():
                 for member in self.population.members:
                     self._touch(member.number)
-            case (
-                Reported(segment=segment) | Kept(segment=segment) | Failed(segment=segment) | Finished(segment=segment)
-            ):
-                self._touch(self.population.segments[segment].member)
 
     def _touch(self, number: int) -> None:
         member = self.population.members[number]

@@ -17,6 +17,8 @@ from ramet.executor.inline import InlineExecutor, Work
 class _Timed(Work):
     """A function on a slot's virtual clock: each report takes ``duration`` seconds of it, however long it took."""
 
+    __slots__ = ("_from", "_zero", "doomed", "duration", "simulation")
+
     def __init__(self, executor: SimulatedExecutor, slot: int, assignment: Assignment) -> None:
         super().__init__(executor, slot, assignment)
         self.simulation = executor
