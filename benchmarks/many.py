@@ -26,7 +26,7 @@ class Moments(ramet.Callback):
 
     def __init__(self) -> None:
         self.decisions = array("d")
-        self.start = self.end = 0.0
+        self.start = self.end = self.worked = 0.0
 
     def on_run_start(self, *_: Any) -> None:
         """See `ramet.Callback`."""
@@ -38,7 +38,7 @@ class Moments(ramet.Callback):
 
     def on_run_end(self, *_: Any) -> None:
         """See `ramet.Callback`."""
-        self.end = time.perf_counter()
+        self.end, self.worked = time.perf_counter(), time.process_time()
 
     def per_decision(self, began: int, ended: int) -> float:
         """Return the microseconds that one decision took between two of them, the reports before it included."""
@@ -98,14 +98,15 @@ def measured(asked: argparse.Namespace, folder: str) -> dict[str, Any]:
     """Return what one run costs, imports apart."""
     run(asked, 2, folder)
     before = peak()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     moments = run(asked, asked.members, folder)
     seconds = time.perf_counter() - began
-    decisions = len(moments.decisions)
+    decisions, rows = len(moments.decisions), asked.members * asked.reports * asked.intervals
     quarter = decisions // 4
     return {
         **vars(asked),
-        "reports_per_second": round(asked.members * asked.reports * asked.intervals / (moments.end - began)),
+        "reports_per_second": round(rows / (moments.end - began)),
+        "reports_per_cpu_second": round(rows / (moments.worked - worked)),
         "seconds": {
             "begin": round(moments.start - began, 2),
             "run": round(moments.end - moments.start, 2),
