@@ -107,6 +107,8 @@ class SimulatedExecutor(InlineExecutor):
 
     def duration(self, slot: int) -> float:
         """Return the virtual seconds that one report takes in ``slot``."""
+        if not self.spread:
+            return self.seconds
         if slot not in self._speeds:
             self._speeds[slot] = float(generator(self.seed, "speed", slot).lognormal(0.0, self.spread))
         return self.seconds / self._speeds[slot]
