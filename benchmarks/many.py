@@ -22,7 +22,7 @@ import ramet
 
 
 class Moments(ramet.Callback):
-    """When each decision was committed, and when the run was over; the results are read after that."""
+    """The processor's time when each decision was committed, and when the run was over; results are read after that."""
 
     def __init__(self) -> None:
         self.decisions = array("d")
@@ -34,14 +34,14 @@ class Moments(ramet.Callback):
 
     def on_checkpoint(self, *_: Any) -> None:
         """See `ramet.Callback`."""
-        self.decisions.append(time.perf_counter())
+        self.decisions.append(time.process_time())
 
     def on_run_end(self, *_: Any) -> None:
         """See `ramet.Callback`."""
         self.end, self.worked = time.perf_counter(), time.process_time()
 
     def per_decision(self, began: int, ended: int) -> float:
-        """Return the microseconds that one decision took between two of them, the reports before it included."""
+        """Return the processor's microseconds that one decision took between two, the reports before it included."""
         return round(1e6 * (self.decisions[ended] - self.decisions[began]) / (ended - began), 1)
 
 
@@ -113,7 +113,7 @@ def measured(asked: argparse.Namespace, folder: str) -> dict[str, Any]:
             "read_results": round(began + seconds - moments.end, 2),
         },
         "decisions": decisions,
-        "us_per_decision": {
+        "cpu_us_per_decision": {
             "all": moments.per_decision(0, decisions - 1),
             "first_quarter": moments.per_decision(0, quarter),
             "last_quarter": moments.per_decision(decisions - 1 - quarter, decisions - 1),
