@@ -31,7 +31,8 @@ from ramet.core.events import (
     Resumed,
 )
 from ramet.core.messages import Block, Handover, Lease
-from ramet.core.population import Checkpoint, Member, Point, Population
+from ramet.core.population import Checkpoint, Member, Population
+from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
 from ramet.core.stopping import StopRules, Threshold
 from ramet.errors import StrategyError
@@ -100,7 +101,8 @@ class Engine:
         self.ready: set[int] = set()
         """The live members that have handed over a checkpoint at or past their decision point."""
         self._touched: set[int] = set()
-        self._standing: dict[int, Point] = {}
+        self._ranking = Ranking()
+        self._failed: set[int] = set()
 
     # ------------------------------------------------------------------ record
 
@@ -366,7 +368,7 @@ class Engine:
 
     def _decide(self, ready: list[int]) -> None:
         population = self.population
-        scene = Scene.of(population, self.space, ready, self._standing)
+        scene = Scene.of(population, self.space, ready, self._ranking)
         decisions = {decision.member: decision for decision in self.strategy.decide(scene)}
         if sorted(decisions) != ready:
             raise StrategyError(
@@ -374,7 +376,7 @@ class Engine:
                 f"{ready}: it owes exactly one to each"
             )
         # Where all were ready, whom the failed are cloned from does not depend on when they failed.
-        failed = [m.number for m in population.members if m.state == "failed"] if self.terms.replace else []
+        failed = sorted(self._failed) if self.terms.replace else []
         replaced = [decision for member in failed if (decision := self.strategy.replace(scene, member)) is not None]
         for decision in [*(decisions[member] for member in ready), *replaced]:
             self._carry_out(decision)
@@ -412,17 +414,15 @@ class Engine:
         self.population.apply(event)
         self._out.append(event)
         match event:
-            case Noted() | Ended():
-                return
+            case Reported(segment=segment):  # rows alone move nobody
+                self._touched.add(self.population.segments[segment].member)
+            case Kept(segment=segment) | Failed(segment=segment) | Finished(segment=segment):
+                self._touch(self.population.segments[segment].member)
             case Opened(member=number) | Decided(member=number):
                 self._touch(number)
             case Began() | Resumed() | Lost():
                 for member in self.population.members:
                     self._touch(member.number)
-            case (
-                Reported(segment=segment) | Kept(segment=segment) | Failed(segment=segment) | Finished(segment=segment)
-            ):
-                self._touch(self.population.segments[segment].member)
 
     def _touch(self, number: int) -> None:
         member = self.population.members[number]
@@ -431,11 +431,11 @@ class Engine:
             self.ready.add(number)
         else:
             self.ready.discard(number)
-        stands = standing(self.population, member)
-        if stands is not None:
-            self._standing[number] = stands
+        if member.state == "failed":
+            self._failed.add(number)
         else:
-            self._standing.pop(number, None)
+            self._failed.discard(number)
+        self._ranking.place(number, standing(self.population, member))
 
     def _taken(self) -> list[Event]:
         out, self._out = self._out, []

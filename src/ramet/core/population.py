@@ -6,8 +6,10 @@ A run is a forest of segments. `Population.apply` is the one function that chang
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from ramet.core.events import (
@@ -356,10 +358,11 @@ class Population:
         Raises:
             KeyError: there was none.
         """
-        for point in reversed(self.segments[checkpoint[0]].points):
-            if point.iteration == checkpoint[1]:
-                return point
-        raise KeyError(checkpoint)
+        points = self.segments[checkpoint[0]].points
+        at = bisect_right(points, checkpoint[1], key=attrgetter("iteration"))
+        if not at or points[at - 1].iteration != checkpoint[1]:
+            raise KeyError(checkpoint)
+        return points[at - 1]
 
     def older(self, member: int) -> Point | None:
         """The latest report on the way to ``member``'s model whose checkpoint is there; None if none is."""

@@ -82,10 +82,10 @@ class Retention:
 
     def _trim(self, member: int) -> None:
         best = self._best[member]
-        while self.keep is not None and len(best) > self.keep:
-            worst = min(best, key=lambda name: self.present[name].worth)
-            best.remove(worst)
-            self._doubtful.add(worst)
+        if self.keep is not None and len(best) > self.keep:
+            worst = heapq.nsmallest(len(best) - self.keep, best, key=lambda name: self.present[name].worth)
+            best.difference_update(worst)
+            self._doubtful.update(worst)
 
     def _drop(self, name: Checkpoint) -> None:
         stored = self.present.pop(name, None)

@@ -71,6 +71,7 @@ class Roster:
         self.engine = engine
         self.running = {work.work: work for work in running}
         self._of = {work.member: work for work in self.running.values()}
+        self._waiting = {work.member for work in self.running.values() if work.waiting}
         self._free = sorted(set(slots) - {work.slot for work in self.running.values()})
         self._queue: list[tuple[tuple[int, int], int]] = []
         self._queued: set[int] = set()
@@ -82,12 +83,17 @@ class Roster:
     def waits(self, work: Running, *, waiting: bool) -> None:
         """``work`` has handed something over, and waits for an answer or goes on."""
         work.waiting = waiting
+        if waiting:
+            self._waiting.add(work.member)
+        else:
+            self._waiting.discard(work.member)
         self._touched.add(work.member)
 
     def ended(self, work: Running) -> None:
         """``work`` is over, and its slot free."""
         del self.running[work.work]
         del self._of[work.member]
+        self._waiting.discard(work.member)
         heapq.heappush(self._free, work.slot)
         self._touched.add(work.member)
 
@@ -112,9 +118,9 @@ class Roster:
         while self._free and (wanting := self._first()) is not None:
             starts.append(self._start(wanting))
         # Who waits at the barrier is asked for the slot only while somebody wants one.
-        everyone = self._of if self._first() is not None else (n for n in touched if n in self._of)
-        waiting = [self._of[number] for number in everyone if self._of[number].waiting]
-        for work in sorted(waiting, key=lambda work: behind(members[work.member]), reverse=True):
+        asked = self._waiting if self._first() is not None else self._waiting.intersection(touched)
+        for number in sorted(asked, key=lambda number: behind(members[number]), reverse=True):
+            work = self._of[number]
             wanting, at_barrier = self._first(), work.member in engine.ready
             if wanting is not None and self._yields(members[work.member], work, wanting, at_barrier):
                 commands.append(self._stop(work))
@@ -123,6 +129,7 @@ class Roster:
             elif not at_barrier:
                 lease = engine.lease(work.member)
                 work.waiting, work.until = False, lease.until
+                self._waiting.discard(number)
                 commands.append(Proceed(work.work, lease))
         return commands + starts
 

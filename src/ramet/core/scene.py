@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ramet.core.population import Checkpoint, Member, Point, Population
+from ramet.core.ranking import Ranking
 from ramet.draws import Name, generator
 from ramet.space import Space
 
@@ -40,27 +41,27 @@ class Scene:
     """What a strategy sees: ``ready`` decide now; ``points`` holds, by live member, the point it is compared at.
 
     Those that are ready stand at their newest checkpoint, the others at their last decision. A member that has not
-    decided since it began, or since it became a clone, is not in ``points``.
+    decided since it began, or since it became a clone, is not in ``points``. They hold for the time of the decision.
     """
 
     population: Population
     space: Space
     ready: Sequence[int]
-    points: Mapping[int, Point]
+    points: Ranking
 
     @classmethod
-    def of(
-        cls, population: Population, space: Space, ready: Iterable[int], standing: Mapping[int, Point] | None = None
-    ) -> Scene:
-        """Set the scene for the members ``ready``; ``standing`` is where the others stand, if that is known already."""
-        points = dict(standings(population) if standing is None else standing)
+    def of(cls, population: Population, space: Space, ready: Iterable[int], ranking: Ranking | None = None) -> Scene:
+        """Set the scene for the members ``ready``.
+
+        ``ranking`` is where all stand, if that is known already; those that are ready are moved in it.
+        """
+        ranking = Ranking(standings(population)) if ranking is None else ranking
+        ready = sorted(ready)  # by number, whoever came first: nothing that is drawn may depend on that
         for number in ready:
             member = population.members[number]
-            points.pop(number, None)
-            if member.point is not None and member.point.segment == member.segment:
-                points[number] = member.point
-        # By number, whoever came first: nothing that is drawn may depend on that.
-        return cls(population, space, sorted(ready), dict(sorted(points.items())))
+            own = member.point is not None and member.point.segment == member.segment
+            ranking.place(number, member.point if own else None)
+        return cls(population, space, ready, ranking)
 
     def generator(self, member: int, *name: Name) -> np.random.Generator:
         """Return the generator for one draw in this decision of ``member``, a stream of its own for each name."""

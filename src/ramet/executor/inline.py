@@ -23,6 +23,18 @@ from ramet.trainable import loaded
 class Work:
     """One suspended function, and its session's channel: to hand over is to switch to the controller."""
 
+    __slots__ = (
+        "assignment",
+        "executor",
+        "greenlet",
+        "lease",
+        "recalled",
+        "rests_until",
+        "session",
+        "slot",
+        "told_to_stop",
+        "waits",
+    )
     own_process = False
 
     def __init__(self, executor: InlineExecutor, slot: int, assignment: Assignment) -> None:
@@ -164,8 +176,9 @@ class InlineExecutor:
         stopped = self.works.pop(work, None)
         if stopped is not None:
             stopped.told_to_stop = True
-            with contextlib.suppress(ValueError):
-                self.queue.remove(stopped)
+            if not stopped.waits:  # else it is not in the queue, which may be long
+                with contextlib.suppress(ValueError):
+                    self.queue.remove(stopped)
             if stopped.session is not None and not stopped.greenlet.dead:
                 stopped.resume()
 

@@ -17,6 +17,8 @@ from ramet.executor.inline import InlineExecutor, Work
 class _Timed(Work):
     """A function on a slot's virtual clock: each report takes ``duration`` seconds of it, however long it took."""
 
+    __slots__ = ("_from", "_zero", "doomed", "duration", "simulation")
+
     def __init__(self, executor: SimulatedExecutor, slot: int, assignment: Assignment) -> None:
         super().__init__(executor, slot, assignment)
         self.simulation = executor
@@ -105,6 +107,8 @@ class SimulatedExecutor(InlineExecutor):
 
     def duration(self, slot: int) -> float:
         """Return the virtual seconds that one report takes in ``slot``."""
+        if not self.spread:
+            return self.seconds
         if slot not in self._speeds:
             self._speeds[slot] = float(generator(self.seed, "speed", slot).lognormal(0.0, self.spread))
         return self.seconds / self._speeds[slot]

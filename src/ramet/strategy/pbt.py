@@ -9,7 +9,7 @@ from typing import Any
 from ramet.errors import ConfigError
 from ramet.space import Path, Space
 from ramet.strategy.base import Decision, Scene, Strategy
-from ramet.strategy.exploit import Truncation, quantile_size, ranked
+from ramet.strategy.exploit import Truncation, quantile_size
 from ramet.strategy.explore import Mutation, inherit
 
 
@@ -113,12 +113,11 @@ class PopulationBasedTraining(Strategy):
 
     def replace(self, scene: Scene, member: int) -> Decision | None:
         """Return a clone of a member of the highest quantile (of the best one, where that is empty)."""
-        order = [donor for donor in ranked(scene.points) if not math.isnan(scene.points[donor].score)]
-        if not order:
+        points = scene.points
+        donors = points.best(max(quantile_size(len(points), self.exploit.fraction), 1))
+        if not donors:
             return None
-        size = max(quantile_size(len(scene.points), self.exploit.fraction), 1)
-        upper = order[-size:]
-        donor = upper[int(scene.generator(member, "donor").integers(len(upper)))]
+        donor = points.at(donors[int(scene.generator(member, "donor").integers(len(donors)))])
         return self._clone(scene, member, donor, "took the place of a failed one")
 
     def _clone(self, scene: Scene, member: int, donor: int, reason: str, **info: Any) -> Decision:
