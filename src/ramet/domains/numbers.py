@@ -17,14 +17,15 @@ import builtins
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet.domains.base import FACTORS, Domain, Factors, one_of, unit
 from ramet.domains.checks import MAX_FLOAT, MAX_STEPS, check_bounds, check_quantum, real, whole
 from ramet.domains.values import as_number, without_dust
 from ramet.errors import SpaceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ZERO_SCALE = 0.1
 """Below this part of the width, sizes are multiplied as if they were this large: multiplying cannot leave zero.
