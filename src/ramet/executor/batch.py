@@ -11,6 +11,7 @@ from ramet.core.messages import Block, StoredCheckpoint
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
+FLUSH_SECONDS = 0.1
 FLUSH_ROWS = 2000
 FLUSH_BYTES = 1 << 20
 

@@ -125,11 +125,11 @@ def main(descriptor: int, slot: int, parent: int) -> None:
     settle()
     streams = Streams()
     told = Told(Connection(descriptor))
-    told.send(("booted", slot))
-    _, paths, preload, payload = told.receive()
-    sys.path[:] = paths
+    sys.path[:], preload = told.receive()
     from ramet.executor.worker import Session
 
+    told.send(("booted", slot))
+    _, payload = told.receive()
     try:
         for module in preload:
             importlib.import_module(module)
