@@ -24,7 +24,7 @@ import ramet
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 
-PURE = ("ramet.domains", "ramet.space", "ramet.draws", "ramet.errors", "ramet.core", "ramet.strategy")
+PURE = ("ramet.nested", "ramet.domains", "ramet.space", "ramet.draws", "ramet.errors", "ramet.core", "ramet.strategy")
 """Rooms without I/O, clock, threads or global random state."""
 
 IMPURE = {
@@ -54,8 +54,9 @@ DECIDING = ("ramet.strategy", "ramet.core.engine", "ramet.core.population", "ram
 MAY = {
     "ramet.errors": (),
     "ramet.draws": (),
+    "ramet.nested": ("ramet.errors",),
     "ramet.domains": ("ramet.errors", "ramet.draws", "ramet.domains"),
-    "ramet.space": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space"),
+    "ramet.space": ("ramet.errors", "ramet.draws", "ramet.nested", "ramet.domains", "ramet.space"),
     "ramet.core": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space", "ramet.core"),
     "ramet.strategy": ("ramet.errors", "ramet.draws", "ramet.domains", "ramet.space", "ramet.core", "ramet.strategy"),
     "ramet.store": ("ramet.errors", "ramet.store"),

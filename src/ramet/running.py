@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramet import resume, settings
+from ramet import settings
 from ramet.core.engine import Engine, Terms
 from ramet.core.messages import Setup
 from ramet.core.population import Population
@@ -50,6 +50,8 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
 
 def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
     """Take up the run that ``past`` tells of, where it was left."""
+    from ramet import resume
+
     engine = _engine(tuner)
     population = engine.population
     with RunLock.take(past.folder):

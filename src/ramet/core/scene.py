@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ramet.core.population import Checkpoint, Member, Point, Population
 from ramet.draws import Name, generator
-from ramet.space import Space
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ramet.core.population import Checkpoint, Member, Point, Population
+    from ramet.space import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,14 @@ import signal
 import sys
 import time
 import traceback
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ramet.executor.endings import CUT_OFF, REFUSED
 from ramet.executor.surroundings import Streams, identity, settle
+from ramet.executor.wire import Wire
 
 if TYPE_CHECKING:
     from ramet.executor.channel import Order
-
-REFUSED = 97
-"""Exit status of a worker whose training function would not unwind."""
-
-CUT_OFF = 98
-"""Exit status of a worker whose training function closed its socket."""
 
 
 class Told:
@@ -32,7 +27,7 @@ class Told:
     now = staticmethod(time.perf_counter)
     threads = True
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Wire) -> None:
         self.connection = connection
         self.process = os.getpid()
         self.work = -1
@@ -124,7 +119,7 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         os._exit(1)
     settle()
     streams = Streams()
-    told = Told(Connection(descriptor))
+    told = Told(Wire(descriptor))
     sys.path[:], preload = told.receive()
     from ramet.executor.worker import Session
 

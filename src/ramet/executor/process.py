@@ -19,8 +19,8 @@ from ramet.executor.base import Output
 from ramet.executor.batch import FLUSH_SECONDS
 from ramet.executor.endings import death, hang, how
 from ramet.executor.workerprocess import WorkerProcess
-from ramet.resources import Slots
-from ramet.space import flatten
+from ramet.nested import flatten
+from ramet.resources import Slots, usable_cpus
 
 PIPELINED = 1 << 15
 """Bytes that a socket takes without anybody reading, with room to spare."""
@@ -104,7 +104,7 @@ class ProcessExecutor:
             ConfigError: what a member needs is more than there is.
         """
         self._count_slots(trainable, members)
-        self._spawn_all()
+        self._spawn_all(limit=max(int(usable_cpus()) - 1, 1))  # one is at work here
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Let the workers load the training function; start those that are not started yet."""
@@ -207,11 +207,11 @@ class ProcessExecutor:
 
     # ------------------------------------------------------------------
 
-    def _spawn_all(self) -> None:
+    def _spawn_all(self, limit: int | None = None) -> None:
         if not self._workers:
             self._selector = selectors.DefaultSelector()
-            for slot in range(len(self._devices)):
-                self._spawn(slot)
+        for slot in range(len(self._devices))[len(self._workers) : limit]:
+            self._spawn(slot)
 
     def _spawn(self, slot: int) -> None:
         assert self._selector is not None

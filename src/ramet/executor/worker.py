@@ -25,9 +25,9 @@ from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
 from ramet.executor.channel import Channel
 from ramet.executor.room import ROOM_SECONDS, lacks_room
+from ramet.nested import copied
 from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
-from ramet.space import copied
 from ramet.store.checkpoints import CheckpointStore
 
 CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})

@@ -11,10 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
-from ramet.core.messages import Assignment
-from ramet.executor.child import CUT_OFF
+from ramet.executor.endings import CUT_OFF
+from ramet.executor.wire import Wire
+
+if TYPE_CHECKING:
+    from ramet.core.messages import Assignment
 
 CHUNK = 1 << 16
 """Bytes of output that are read at once: what a pipe holds, and a flood is no more than that at a time."""
@@ -38,7 +41,7 @@ class WorkerProcess:
 
     slot: int
     process: subprocess.Popen[bytes]
-    connection: Connection
+    connection: Wire
     output: int
     ready: bool = False
     work: int | None = None
@@ -80,7 +83,7 @@ class WorkerProcess:
             theirs.close()
             os.close(writing)
         os.set_blocking(reading, False)
-        return cls(slot, process, Connection(ours.detach()), reading)
+        return cls(slot, process, Wire(ours.detach()), reading)
 
     def send(self, data: bytes) -> None:
         """Send; that it has just died is noticed at the next poll, by its end of file."""

@@ -15,8 +15,8 @@ from typing import Any
 from ramet import draws
 from ramet.domains import Call, Domain, GridSearch, Ordered, Sampled, SampleFrom, call_plainly, holds_domain
 from ramet.errors import SpaceError
+from ramet.nested import Path, leaves, shown
 from ramet.space.founders import Founder
-from ramet.space.paths import Path, leaves, shown
 
 
 class Space:
