@@ -22,6 +22,10 @@ sys.addaudithook(lambda event, _: note("a worker is started") if event == "subpr
 def train(config):
     ramet.report({"score": config["lr"], "loaded": " ".join(sorted(sys.modules))})
 
+class Noting(ramet.Callback):
+    def on_run_start(self, folder, population):
+        note("the run begins")
+
 tuner = ramet.Tuner(
     train,
     param_space={"lr": ramet.loguniform(1e-4, 1e-1), "width": ramet.choice([16, 32]), "depth": ramet.randint(1, 4)},
@@ -31,7 +35,7 @@ tuner = ramet.Tuner(
         num_samples=2,
         scheduler=ramet.PopulationBasedTraining(hyperparam_mutations={"lr": ramet.loguniform(1e-4, 1e-1)}),
     ),
-    run_config=ramet.RunConfig(storage_path=sys.argv[1], stop={"training_iteration": 3}),
+    run_config=ramet.RunConfig(callbacks=[Noting()], storage_path=sys.argv[1], stop={"training_iteration": 3}),
 )
 note("the tuner is made")
 results = tuner.fit()
@@ -56,6 +60,7 @@ NOT_YET = {
         *("ramet.core.engine", "ramet.core.population", "ramet.core.events", "ramet.executor.worker"),
         *("ramet.executor.inline", "ramet.store", "ramet.view", "ramet.settings", "ramet.resume", "ramet.fsck"),
     ),
+    "the run begins": ("ramet.checkpoint", "ramet.results", "ramet.resume", "ramet.fsck", "zipfile"),
     "a function reports": (
         *("sqlite3", "subprocess", "statistics"),
         *("ramet.tuner", "ramet.config", "ramet.domains", "ramet.space", "ramet.strategy", "ramet.core.population"),

@@ -18,7 +18,6 @@ from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
 from ramet.record import CHECKPOINTS, Aside, Record
-from ramet.results import ResultGrid
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock
 from ramet.trainable import name_of
@@ -27,6 +26,7 @@ from ramet.view.live import display_for
 if TYPE_CHECKING:
     from ramet.core.events import Event
     from ramet.executor.base import Executor
+    from ramet.results import ResultGrid
     from ramet.resume import Past
     from ramet.tuner import Tuner
 
@@ -73,7 +73,7 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
             record.close()
             if tuner.run.verbose:
                 print(resume.nothing_left(population, past.folder))
-            return ResultGrid(past.folder, tuner.metric, tuner.mode, aside=record.aside)
+            return _results(tuner, record)
 
         def taken_up() -> list[Event]:
             return resume.taken_up(past, record, engine, founders, again, facts, repaired)
@@ -100,6 +100,12 @@ def _run(
         for member in engine.population.members:
             if member.state == "failed":
                 raise MemberError(f"member {member.number} failed:\n{member.error}")
+    return _results(tuner, record)
+
+
+def _results(tuner: Tuner, record: Record) -> ResultGrid:
+    from ramet.results import ResultGrid  # here, for a run is in no hurry once it is over
+
     return ResultGrid(record.folder, tuner.metric, tuner.mode, aside=record.aside)
 
 
