@@ -10,22 +10,21 @@ import select
 import struct
 
 CHUNK = 1 << 20
-"""Bytes that are read at once, at most."""
+"""Bytes that are read at once, at most; messages from there on are sent in two parts."""
 
 _LENGTH = struct.Struct("!Q")
 
 
 class Wire:
-    """One end of a socket, by its descriptor. What is sent arrives whole, or not at all."""
+    """One end of a socket, by its descriptor, which it closes. What is sent is received whole, or not at all."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._open = True
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the descriptor, -1 once it is closed."""
         return self._descriptor
 
     def send_bytes(self, data: bytes) -> None:
@@ -34,9 +33,11 @@ class Wire:
         Raises:
             OSError: the other end is gone.
         """
-        left = memoryview(_LENGTH.pack(len(data)) + data)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
+        length = _LENGTH.pack(len(data))
+        for part in (length + data,) if len(data) < CHUNK else (length, data):  # what is large is not copied
+            left = memoryview(part)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
 
     def recv_bytes(self) -> bytearray:
         """Wait for one message.
@@ -62,6 +63,7 @@ class Wire:
 
     def close(self) -> None:
         """Hang up."""
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1  # the number may soon be another file's
+        if descriptor >= 0:
+            self._poll.unregister(descriptor)
+            os.close(descriptor)
