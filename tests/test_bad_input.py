@@ -8,7 +8,6 @@ import datetime
 import functools
 import math
 import os
-import sys
 import threading
 from typing import Any
 
@@ -18,28 +17,28 @@ import pytest
 import ramet
 from ramet import errors
 from ramet.errors import CheckpointError, ConfigError, RunError, SpaceError, TrainableError
+from ramet.executor.workerprocess import WorkerProcess
 from ramet.store.ledger import Ledger
-
-STARTED: list[str] = []
-"""Every program that this process has started, as the interpreter itself says."""
-
-
-def _listen(event, arguments):
-    if event == "subprocess.Popen":
-        STARTED.append(str(arguments[0]))
-
-
-sys.addaudithook(_listen)
 
 
 @pytest.fixture
-def untouched(tmp_path, monkeypatch):
-    """A folder of runs that does not exist; the test fails if it is made, or if a worker is started."""
+def idle(monkeypatch):
+    """No worker is given work in the test; one that was started ahead of it is gone at the end."""
+    started, given = [], []
+    spawn = WorkerProcess.spawn
+    monkeypatch.setattr(WorkerProcess, "spawn", lambda *of: started.append(spawn(*of)) or started[-1])
+    monkeypatch.setattr(ramet.ProcessExecutor, "open", lambda *setup: given.append(setup))
+    yield
+    assert given == [], "the workers were to work"
+    assert [worker for worker in started if worker.process.returncode is None] == [], "a worker was left behind"
+
+
+@pytest.fixture
+def untouched(tmp_path, monkeypatch, idle):
+    """A folder of runs that does not exist; the test fails if it is made, or if a worker is given work."""
     runs = tmp_path / "runs"
     monkeypatch.setenv("RAMET_RUNS", str(runs))
-    before = len(STARTED)
     yield runs
-    assert STARTED[before:] == [], "a worker was started"
     assert not runs.exists(), "the folder of a run was made"
 
 
@@ -565,15 +564,13 @@ UNPICKLABLE = {
 
 
 @pytest.mark.parametrize(("make", "words"), UNPICKLABLE.values(), ids=UNPICKLABLE)
+@pytest.mark.usefixtures("idle")
 def test_what_cannot_be_sent_to_a_worker_is_named(tmp_path, make, words):
-    """A trainable that cannot be pickled is refused, with the way to the culprit and the way out; no worker starts."""
-    before = len(STARTED)
-
+    """A trainable that cannot be pickled is refused, with the way to the culprit and the way out; no worker works."""
     with pytest.raises(TrainableError) as caught:
         tuner(trainable=make(), run={"storage_path": tmp_path}).fit()
 
     told = str(caught.value)
-    assert STARTED[before:] == []
     assert [word for word in [*words, "inside the function", "executor='inline'"] if word not in told] == [], told
 
 

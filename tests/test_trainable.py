@@ -6,7 +6,8 @@ import pytest
 
 import ramet
 from ramet.errors import TrainableError
-from ramet.trainable import check, loaded, pickled
+from ramet.executor.pickling import pickled
+from ramet.trainable import check, loaded
 
 
 def plain(config):

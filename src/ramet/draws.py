@@ -12,8 +12,10 @@ numpy's ``SeedSequence`` does the mixing.
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Name = str | int | tuple["Name", ...]
 
@@ -39,4 +41,6 @@ def generator(seed: int, *name: Name) -> np.random.Generator:
     >>> generator(0, "founder", 3, "lr").random() == generator(0, "founder", 3, "lr").random()
     True
     """
+    import numpy as np  # here, for whoever names a draw and has none yet waits for no numpy
+
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy(seed, *name))))

@@ -15,8 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ramet.store.trees import remove
-
 ROOT = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where memory looks like a folder; None where it does not: then it is the folder for temporary files."""
 
@@ -57,7 +55,7 @@ def folder() -> Iterator[str]:
     try:
         yield path
     finally:
-        remove(Path(path))
+        _removed(path)
 
 
 def sweep() -> list[str]:
@@ -69,9 +67,15 @@ def sweep() -> list[str]:
             named = mine.fullmatch(entry.name)
             if named is not None and entry.is_dir(follow_symlinks=False) and not _is_alive(int(named[1])):
                 with contextlib.suppress(OSError):
-                    if entry.stat(follow_symlinks=False).st_uid == os.getuid() and remove(Path(entry.path)):
+                    if entry.stat(follow_symlinks=False).st_uid == os.getuid() and _removed(entry.path):
                         gone.append(entry.name)
     return gone
+
+
+def _removed(path: str) -> bool:
+    from ramet.store.trees import remove  # here, for workers are started before the store is loaded
+
+    return remove(Path(path))
 
 
 def _is_alive(process: int) -> bool:

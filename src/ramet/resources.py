@@ -27,7 +27,7 @@ def init(num_cpus: float | None = None, num_gpus: float | None = None) -> None:
     >>> shutdown()
     """
     global _capacity
-    cpus = _cpus() if num_cpus is None else _amount("init", "num_cpus", num_cpus)
+    cpus = usable_cpus() if num_cpus is None else _amount("init", "num_cpus", num_cpus)
     if cpus <= 0:
         raise ConfigError(f"init(num_cpus={num_cpus!r}) must be above 0: every member needs some CPU to run on")
     gpus = float(len(_visible_gpus())) if num_gpus is None else _amount("init", "num_gpus", num_gpus)
@@ -59,7 +59,7 @@ class Slots:
             ConfigError: not even one member fits; the message says what is short.
         """
         need = dict(getattr(trainable, "resources", None) or {"cpu": 1})
-        have = _capacity or {"cpu": _cpus(), "gpu": float(len(_visible_gpus()))}
+        have = _capacity or {"cpu": usable_cpus(), "gpu": float(len(_visible_gpus()))}
         cpu, gpu = need.get("cpu", 0.0), need.get("gpu", 0.0)
         seats = _gpu_seats(gpu, have["gpu"]) if gpu else []
         fit = min(math.floor(have["cpu"] / cpu + 1e-9) if cpu else 10**6, len(seats) if gpu else 10**6)
@@ -108,7 +108,8 @@ def _visible_gpus() -> list[str]:
     return [str(number) for number in range(len(os.listdir(root)))] if os.path.isdir(root) else []
 
 
-def _cpus() -> float:
+def usable_cpus() -> float:
+    """Return how many CPUs this process may run on."""
     return float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

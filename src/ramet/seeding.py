@@ -6,13 +6,16 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def seed_globals(entropy: int) -> None:
     """Seed ``random``, ``numpy.random`` and, where torch is loaded, all of torch's generators from ``entropy``."""
+    import numpy as np  # here, for a script that sets up a run names this function and has nothing to seed
+
     random.seed(entropy)
     np.random.seed(entropy & 0xFFFFFFFF)  # all that users give it; an array of words takes six times as long
     torch = sys.modules.get("torch")
@@ -23,6 +26,8 @@ def seed_globals(entropy: int) -> None:
 @contextmanager
 def preserved() -> Iterator[None]:
     """Leave the global generators of this process as they were found."""
+    import numpy as np
+
     python, numpy = random.getstate(), np.random.get_state()
     torch = sys.modules.get("torch")
     state = torch.get_rng_state() if torch is not None and hasattr(torch, "get_rng_state") else None
@@ -38,6 +43,7 @@ def preserved() -> Iterator[None]:
 def call_seeded(function: Callable[..., Any], rng: np.random.Generator, args: tuple[Any, ...]) -> Any:
     """Call a user's function that samples, with the global generators seeded from ``rng`` for this one call.
 
+    >>> import numpy as np
     >>> draw = lambda: random.random()
     >>> first = call_seeded(draw, np.random.default_rng(0), ())
     >>> first == call_seeded(draw, np.random.default_rng(0), ())

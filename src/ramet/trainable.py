@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import inspect
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import cloudpickle
 
 from ramet.errors import TrainableError
 from ramet.resources import check_resources
@@ -102,7 +97,7 @@ def _check_kind(trainable: Any) -> None:
     except (TypeError, ValueError):
         return
     if not any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
-        name = getattr(trainable, "__name__", None) or _short(trainable)
+        name = getattr(trainable, "__name__", None) or short(trainable)
         raise TrainableError(f"Tuner(trainable={name}) takes no configuration: define it as def train(config): …")
 
 
@@ -112,86 +107,13 @@ def loaded(trainable: Any) -> Function:
     return function
 
 
-def pickled(trainable: Any, rules: Sequence[Any] = ()) -> bytes:
-    """Return (trainable, rules) as bytes for a worker; functions of ``__main__`` and of notebooks go by value.
-
-    Args:
-        trainable: the training function.
-        rules: stop rules that the worker applies; they may hold functions of the user's.
-
-    Raises:
-        TrainableError: it cannot be pickled; the message names the culprit.
-    """
-    try:
-        data: bytes = cloudpickle.dumps((trainable, tuple(rules)), protocol=5)
-    except Exception as error:
-        name = getattr(trainable, "__name__", None) or _short(trainable)
-        who, culprit = f"Tuner(trainable={name})", _culprit(trainable)
-        if culprit is None and (culprit := _culprit(list(rules))):
-            who = "RunConfig(stop=…)"
-        raise TrainableError(
-            f"{who} cannot be sent to a worker: {culprit or 'something in it'} cannot be pickled "
-            f"({type(error).__name__}: {error}). Create it inside the function, or use RunConfig(executor='inline')"
-        ) from error
-    return data
+def name_of(trainable: Any) -> str:
+    """Return what a run of ``trainable`` is called."""
+    name = getattr(trainable, "__name__", type(trainable).__name__)
+    return "lambda" if name == "<lambda>" else name
 
 
-def _culprit(thing: Any, depth: int = 5) -> str | None:
-    """Return the name of what in ``thing`` cannot be pickled, looked for among closures, globals and attributes."""
-    for name, value in _parts(thing):
-        try:
-            cloudpickle.dumps(value, protocol=5)
-        except Exception:
-            inner = _culprit(value, depth - 1) if depth else None
-            return f"{name}: {inner}" if inner else f"{name} = {_short(value)}"
-    return None
-
-
-def _parts(thing: Any) -> list[tuple[str, Any]]:
-    if isinstance(thing, Prepared):
-        return [("the function", thing.function), *_named("parameter", thing.parameters)]
-    if isinstance(thing, functools.partial):
-        arguments = [(f"argument {v!r}", v) for v in thing.args]
-        return [("the function", thing.func), *arguments, *_named("argument", thing.keywords)]
-    if isinstance(thing, types.MethodType):
-        return [(f"its object {type(thing.__self__).__name__}", thing.__self__)]
-    if isinstance(thing, types.FunctionType):
-        return _parts_of_function(thing)
-    if inspect.isclass(thing):
-        own = {k: v for k, v in vars(thing).items() if not k.startswith("__") or isinstance(v, types.FunctionType)}
-        return _named("attribute", own)
-    if isinstance(thing, dict):
-        return [(f"[{k!r}]", v) for k, v in thing.items()]
-    if isinstance(thing, (list, tuple)):
-        return [(f"[{i}]", v) for i, v in enumerate(thing)]
-    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
-    attributes = {**{name: getattr(thing, name) for name in slots}, **getattr(thing, "__dict__", {})}
-    return [*_named("attribute", attributes), (f"its class {type(thing).__name__}", type(thing))]
-
-
-def _named(what: str, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(f"{what} {name!r}", value) for name, value in values.items()]
-
-
-def _parts_of_function(function: types.FunctionType) -> list[tuple[str, Any]]:
-    code = function.__code__
-    found: list[tuple[str, Any]] = []
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # a variable that has no value yet
-            found.append((f"variable {name!r}", cell.cell_contents))
-    defaults = function.__defaults__ or ()
-    given = zip(code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=True)
-    found += _named("default", {**dict(given), **(function.__kwdefaults__ or {})})
-    used = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
-    return found + _named("global", {k: v for k, v in used.items() if not isinstance(v, types.ModuleType)})
-
-
-def _names(code: types.CodeType) -> list[str]:
-    """Return the names that a function uses, those of the functions in it included."""
-    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return [*code.co_names, *(name for each in inner for name in _names(each))]
-
-
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return ``value`` as messages show it."""
     told = repr(value)
     return told if len(told) < 80 else f"{told[:77]}…"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ramet.tuner  # noqa: F401 - now, and not in every fork
+import ramet.running  # noqa: F401 - now, and not in every fork
 from ramet import sealed
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import Ledger

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ramet.core.population import Checkpoint, Member, Point, Population
-from ramet.core.ranking import Ranking
 from ramet.draws import Name, generator
-from ramet.space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ramet.core.population import Checkpoint, Member, Point, Population
+    from ramet.core.ranking import Ranking
+    from ramet.space import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,24 +11,26 @@ import builtins
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet.domains.values import as_number
 from ramet.errors import SpaceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FACTORS = (1.2, 0.8)
 """The factors of the PBT paper and of Ray Tune."""
 
 Factors = Sequence[float]
 
-Call = Callable[[Callable[..., Any], np.random.Generator, tuple[Any, ...]], Any]
+Call = Callable[[Callable[..., Any], "np.random.Generator", tuple[Any, ...]], Any]
 
 
 def call_plainly(func: Callable[..., Any], rng: np.random.Generator, args: tuple[Any, ...]) -> Any:
     """Return ``func(*args)``. ``rng`` is there for callers that seed the global generators from it first.
 
+    >>> import numpy as np
     >>> call_plainly(max, np.random.default_rng(0), (1, 2))
     2
     """
@@ -101,8 +103,12 @@ class Domain(ABC):
 
     @staticmethod
     def _or_global(rng: np.random.Generator | None) -> np.random.Generator:
+        if rng is not None:
+            return rng
+        import numpy as np
+
         # By hand only (a run always passes one): np.random.seed() then does what a user at a prompt expects of it.
-        return np.random.default_rng(np.random.randint(0, 2**31 - 1, size=4)) if rng is None else rng
+        return np.random.default_rng(np.random.randint(0, 2**31 - 1, size=4))
 
     def __repr__(self) -> str:
         name, arguments = self._as_call()

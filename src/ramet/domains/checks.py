@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ramet.domains.values import as_number, without_dust
 from ramet.errors import SpaceError
 
@@ -18,7 +16,7 @@ MAX_STEPS = 10**9
 MAX_INTEGER = 2**53
 """Above, floats skip integers, so an integer times a factor is no longer exact to the unit."""
 
-MAX_FLOAT = float(np.finfo(np.float64).max)
+MAX_FLOAT = math.nextafter(math.inf, 0.0)
 """The largest finite float."""
 
 

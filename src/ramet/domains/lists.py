@@ -5,13 +5,14 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet.domains.base import FACTORS, Domain, Factors, drawn_index, holds_domain, unit
 from ramet.domains.values import as_number, plain, same
 from ramet.errors import SpaceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _Listed(Domain):
@@ -74,6 +75,7 @@ class Ordered(_Listed):
     Raises:
         SpaceError: ``values`` is empty, not a sequence, or holds a domain: the caller's fault.
 
+    >>> import numpy as np
     >>> Ordered([16, 32, 64]).perturb(16, np.random.default_rng(0))
     32
     """

@@ -16,15 +16,15 @@ from __future__ import annotations
 import builtins
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet.domains.base import FACTORS, Domain, Factors, one_of, unit
 from ramet.domains.checks import MAX_FLOAT, MAX_STEPS, check_bounds, check_quantum, real, whole
 from ramet.domains.values import as_number, without_dust
 from ramet.errors import SpaceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ZERO_SCALE = 0.1
 """Below this part of the width, sizes are multiplied as if they were this large: multiplying cannot leave zero.
@@ -34,8 +34,6 @@ zero on it. A tenth makes the step at zero 2 % of the width with the usual facto
 perturbations can cross the domain, and nine tenths of it still move by plain multiplication. Linear domains without
 zero have no trap and multiply everywhere: uniform(1e-4, 0.02) at 0.001 must go to 0.0008, not to 0.0006.
 """
-
-_STANDARD_NORMAL = NormalDist()
 
 
 class _Numeric(Domain):
@@ -273,8 +271,10 @@ class Normal(_Numeric):
 
     def decode(self, u: float) -> Any:
         """Return the value below which draws lie with probability ``u``."""
+        from statistics import NormalDist  # which loads fractions and decimals, for this alone
+
         u = min(max(unit(u), 1e-12), 1 - 1e-12)  # the ends themselves lie at infinity
-        return self._nearest(self.mean + self.sd * _STANDARD_NORMAL.inv_cdf(u))
+        return self._nearest(self.mean + self.sd * NormalDist().inv_cdf(u))
 
     def _as_call(self) -> tuple[str, dict[str, Any]]:
         arguments = {"mean": self.mean, "sd": self.sd}

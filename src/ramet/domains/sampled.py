@@ -6,14 +6,15 @@ import builtins
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet.domains.base import FACTORS, Call, Domain, Factors, call_plainly, one_of
 from ramet.domains.checks import MAX_FLOAT, MAX_INTEGER, accepts
 from ramet.domains.values import as_number, plain
 from ramet.errors import SpaceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,6 +34,7 @@ class Sampled(Domain):
     Raises:
         SpaceError: ``func`` cannot be called without arguments, or its probe draw is not finite: the caller's fault.
 
+    >>> import numpy as np
     >>> Sampled(lambda: 8).probed(np.random.default_rng(0)).perturb(10, np.random.default_rng(0), factors=(2.0,))
     20
     """

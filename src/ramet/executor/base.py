@@ -28,6 +28,9 @@ class Executor(Protocol):
       seconds for the first. After `stop` nothing more comes of that work.
     * After `recall` work hands over at its next report, and waits, whatever its lease says.
     * Work that dies, however it dies, is handed over as an error; the slot is usable again.
+
+    One whose slots take their time to start may have ``wake(trainable, members)`` besides: it is called before anything
+    else of a new run, and `close` follows even where the run is then refused.
     """
 
     interactive: bool

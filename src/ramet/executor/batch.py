@@ -9,6 +9,7 @@ from typing import Any
 from ramet.core.blocks import encoded, encoded_seconds, kinds_of
 from ramet.core.messages import Block, StoredCheckpoint
 
+FLUSH_SECONDS = 0.1
 FLUSH_ROWS = 2000
 FLUSH_BYTES = 1 << 20
 

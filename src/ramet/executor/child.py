@@ -8,24 +8,18 @@ import importlib
 import os
 import pickle
 import signal
-import socket
 import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ramet.core.messages import Lease
+from ramet.executor.endings import CUT_OFF, REFUSED
 from ramet.executor.surroundings import Streams, identity, settle
 from ramet.executor.wire import Wire, assignment_of, told
 
 if TYPE_CHECKING:
     from ramet.executor.channel import Order
-
-REFUSED = 97
-"""Exit status of a worker whose training function would not unwind."""
-
-CUT_OFF = 98
-"""Exit status of a worker whose training function closed its socket."""
 
 
 class Told:
@@ -125,12 +119,12 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         os._exit(1)
     settle()
     streams = Streams()
-    channel = Told(Wire(socket.socket(fileno=descriptor)))
-    channel.send(("booted", slot))
-    _, paths, preload, payload = channel.receive()
-    sys.path[:] = paths
+    channel = Told(Wire(descriptor))
+    sys.path[:], preload = channel.receive()
     from ramet.executor.worker import Session
 
+    channel.send(("booted", slot))
+    _, payload = channel.receive()
     try:
         for module in preload:
             importlib.import_module(module)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 
-from ramet.executor.child import CUT_OFF, REFUSED
+REFUSED = 97
+"""Exit status of a worker whose training function would not unwind."""
+
+CUT_OFF = 98
+"""Exit status of a worker whose training function closed its socket."""
 
 
 def how(status: int) -> str:

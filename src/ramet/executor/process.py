@@ -12,19 +12,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cloudpickle
-
 from ramet import memory
 from ramet.core.messages import Assignment, Handover, Lease, Setup
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.base import Output
+from ramet.executor.batch import FLUSH_SECONDS
 from ramet.executor.endings import death, hang, how
-from ramet.executor.wire import flat_assignment, heard, told
-from ramet.executor.worker import FLUSH_SECONDS
+from ramet.executor.wire import heard, told
 from ramet.executor.workerprocess import WorkerProcess
-from ramet.resources import Slots
-from ramet.space import flatten
-from ramet.trainable import pickled
+from ramet.nested import flatten
+from ramet.resources import Slots, usable_cpus
 
 PIPELINED = 1 << 15
 """Bytes that a socket takes without anybody reading, with room to spare."""
@@ -89,28 +86,37 @@ class ProcessExecutor:
             TrainableError: the trainable cannot be pickled; the message names what in it cannot.
             ConfigError: what a member needs is more than there is, or a configuration cannot be pickled.
         """
-        self._trainable = pickled(trainable, rules)
+        from ramet.executor import pickling  # here, for workers can be started before cloudpickle is there
+
+        self._trainable = pickling.pickled(trainable, rules)
         for config in founders:
             for name, value in flatten(config).items():
-                _check_can_be_sent(name, value)
+                pickling.check_can_be_sent(name, value)
         self._count_slots(trainable, len(founders))
 
     def _count_slots(self, trainable: Any, members: int) -> None:
         found = Slots.of(trainable, limit=members) if self.slots is None else Slots.of(trainable, count=self.slots)
         self._devices = found.devices
 
+    def wake(self, trainable: Any, members: int) -> None:
+        """Start the workers ahead of `prepare` and `open`: they import while the run is being set up.
+
+        Raises:
+            ConfigError: what a member needs is more than there is.
+        """
+        self._count_slots(trainable, members)
+        self._spawn_all(limit=max(int(usable_cpus()) - 1, 1))  # one is at work here
+
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
-        """Start the workers; they import while the run is being set up."""
+        """Let the workers load the training function; start those that are not started yet."""
         if not self._trainable:
             self.prepare(trainable, (), setup.rules)
             self._count_slots(trainable, members)
         self._payload, self._trainable = (self._trainable, setup._replace(rules=())), b""
         self._timeout = math.inf if setup.report_timeout_s is None else setup.report_timeout_s
         memory.sweep()  # what a killed run left there
-        self._selector = selectors.DefaultSelector()
         self._look_at = time.monotonic() + LOOK_SECONDS
-        for slot in range(len(self._devices)):
-            self._spawn(slot)
+        self._spawn_all()
 
     def capacity(self) -> Sequence[int]:
         """Return the numbers of the slots."""
@@ -122,9 +128,9 @@ class ProcessExecutor:
         worker.work, worker.member, worker.assignment = assignment.work, assignment.member, assignment
         worker.recalled, worker.silent_from, worker.asked_at = False, math.inf, None
         self._slot_of[assignment.work] = slot
-        # A configuration may hold functions and objects of __main__, which only cloudpickle sends by value.
-        dumps = pickle.dumps if _is_plain(assignment.config) else cloudpickle.dumps
-        worker.pending = told(("start", flat_assignment(assignment)), dumps)
+        from ramet.executor import pickling
+
+        worker.pending = pickling.start(assignment)
         self._send_pending(worker)
 
     def _send_pending(self, worker: WorkerProcess) -> None:
@@ -196,7 +202,7 @@ class ProcessExecutor:
             self._deaf_to(worker)
             worker.wire.close()
         for worker in self._workers.values():
-            worker.bury(patience=0.0 if worker.work is not None else UNWIND_SECONDS)
+            worker.bury(patience=UNWIND_SECONDS if worker.ready and worker.work is None else 0.0)
         self._workers.clear()
         memory.sweep()  # what those that were killed left there
         if self._selector is not None:
@@ -204,9 +210,17 @@ class ProcessExecutor:
 
     # ------------------------------------------------------------------
 
+    def _spawn_all(self, limit: int | None = None) -> None:
+        if not self._workers:
+            self._selector = selectors.DefaultSelector()
+        for slot in range(len(self._devices))[len(self._workers) : limit]:
+            self._spawn(slot)
+
     def _spawn(self, slot: int) -> None:
         assert self._selector is not None
         worker = self._workers[slot] = WorkerProcess.spawn(slot, self._devices[slot])
+        preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
+        worker.send(told((sys.path, preload)))
         self._selector.register(worker.wire.fileno(), selectors.EVENT_READ, worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
@@ -240,8 +254,7 @@ class ProcessExecutor:
                     worker.work = None
                     worker.leaves(what, time.monotonic() + UNWIND_SECONDS)
         elif verb == "booted":  # only now does it read what may be large
-            preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
-            worker.send(told(("setup", list(sys.path), preload, self._payload)))
+            worker.send(told(("setup", self._payload)))
         elif verb == "ready":
             worker.ready = True
             self._send_pending(worker)
@@ -321,23 +334,3 @@ class ProcessExecutor:
 
 def _message(verb: str, work: int | None, lease: Lease | None = None) -> bytes:
     return told((verb, work, None if lease is None else tuple(lease)))
-
-
-def _check_can_be_sent(name: str, value: Any) -> None:
-    if _is_plain(value):
-        return
-    try:
-        cloudpickle.dumps(value, protocol=5)
-    except Exception as error:
-        raise ConfigError(
-            f"param_space has {value!r:.80} at {name!r}, which cannot be sent to a worker ({type(error).__name__}: "
-            f"{error}): create it in the training function, or use RunConfig(executor='inline')"
-        ) from error
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (str, int, float, bool)

@@ -1,56 +1,59 @@
-"""One socket between the controller and a worker: whole messages in, whole messages out.
+"""One end of the socket between the controller and a worker: whole messages in, whole messages out.
 
 A message is its length and a pickle. What is said at every boundary is told as plain tuples, which pickle at a third of
-the cost of named ones.
+the cost of named ones. What `multiprocessing.connection` does is done here without what it imports, and in one read: a
+worker has to start quickly, and to be answered quickly.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import select
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from ramet.core.messages import Assignment, Block, Handover, Lease, StoredCheckpoint
 
+CHUNK = 1 << 16
+"""Bytes that are read at once; messages from there on are sent in two parts."""
+
 _HEAD = 8
-_CHUNK = 1 << 16
 _STORED = Block._fields.index("stored")
 
 
 class Wire:
-    """One end of a connected socket."""
+    """One end of a socket, by its descriptor, which it closes. What is sent is received whole, or not at all."""
 
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self._room = memoryview(bytearray(_CHUNK))  # a new one each time would cost its pages each time
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._room = memoryview(bytearray(CHUNK))  # a new one each time would cost its pages each time
         self._left = b""  # what came with the last message, and belongs to the next one
         self._poll = select.poll()
-        self._poll.register(end.fileno(), select.POLLIN)
+        self._poll.register(descriptor, select.POLLIN)
 
     def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._end.fileno()
+        """Return the descriptor, -1 once it is closed."""
+        return self._descriptor
 
     def send(self, message: bytes) -> None:
-        """Send a message, whole.
+        """Send one message; wait while the other end is full.
 
         Raises:
-            OSError: nobody listens any more.
+            OSError: the other end is gone.
         """
         head = len(message).to_bytes(_HEAD, "little")
-        if len(message) < _CHUNK:
-            self._end.sendall(head + message)
-        else:
-            self._end.sendall(head)
-            self._end.sendall(message)
+        for part in (head + message,) if len(message) < CHUNK else (head, message):  # what is large is not copied
+            sent = os.write(self._descriptor, part)
+            while sent < len(part):
+                sent += os.write(self._descriptor, memoryview(part)[sent:])
 
     def receive(self) -> bytes | memoryview:
         """Wait for the next message, and return it.
 
         Raises:
-            EOFError, OSError: the other end is gone.
+            EOFError: the other end is gone, be it in the middle of a message.
+            OSError: the same.
         """
         data = self._left or self._more()
         while len(data) < _HEAD:
@@ -63,17 +66,17 @@ class Wire:
         whole[: len(data)] = data
         self._left, at = b"", len(data)
         while at < end:
-            came = self._end.recv_into(whole[at:])
-            if not came:
-                raise EOFError
-            at += came
+            at += self._read(whole[at:])
         return whole[_HEAD:]
 
     def _more(self) -> bytes:
-        came = self._end.recv_into(self._room)
+        return bytes(self._room[: self._read(self._room)])
+
+    def _read(self, into: memoryview) -> int:
+        came = os.readv(self._descriptor, [into])
         if not came:
-            raise EOFError
-        return bytes(self._room[:came])
+            raise EOFError("the other end is gone")
+        return came
 
     @property
     def holds_more(self) -> bool:
@@ -81,16 +84,19 @@ class Wire:
         return bool(self._left)
 
     def waits(self, seconds: float) -> bool:
-        """Return whether there is something to receive, be it the end, at the latest after ``seconds``."""
+        """Return whether there is something to receive, be it the end; wait up to ``seconds`` for it."""
         return bool(self._left or self._poll.poll(1000 * seconds))
 
     def close(self) -> None:
         """Hang up."""
-        self._end.close()
+        descriptor, self._descriptor = self._descriptor, -1  # the number may soon be another file's
+        if descriptor >= 0:
+            self._poll.unregister(descriptor)
+            os.close(descriptor)
 
 
 def told(message: Any, dumps: Callable[..., bytes] = pickle.dumps) -> bytes:
-    """Return a message as bytes: a handover, or a tuple that begins with a verb."""
+    """Return a message as bytes: a handover, or a tuple."""
     if isinstance(message, Handover):
         message = ("handover", message.work, tuple(map(_flat, message.blocks)), *message[2:])
     return dumps(message, protocol=5)

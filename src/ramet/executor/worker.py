@@ -25,17 +25,16 @@ from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckp
 from ramet.core.stopping import Threshold
 from ramet.draws import entropy
 from ramet.errors import CheckpointError, DamageError, ReportError
-from ramet.executor.batch import FLUSH_ROWS, Batch
+from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
 from ramet.executor.channel import Channel
 from ramet.executor.room import ROOM_SECONDS, lacks_room
+from ramet.nested import copied
 from ramet.rows import plain
 from ramet.seeding import seed_globals
-from ramet.space import copied
 from ramet.store.bundles import BUNDLES
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.trees import remove
 
-FLUSH_SECONDS = 0.1
 CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})
 
 

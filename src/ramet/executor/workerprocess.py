@@ -11,10 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ramet.core.messages import Assignment
-from ramet.executor.child import CUT_OFF
+from ramet.executor.endings import CUT_OFF
 from ramet.executor.wire import Wire
+
+if TYPE_CHECKING:
+    from ramet.core.messages import Assignment
 
 CHUNK = 1 << 16
 """Bytes of output that are read at once: what a pipe holds, and a flood is no more than that at a time."""
@@ -80,7 +83,7 @@ class WorkerProcess:
             theirs.close()
             os.close(writing)
         os.set_blocking(reading, False)
-        return cls(slot, process, Wire(ours), reading)
+        return cls(slot, process, Wire(ours.detach()), reading)
 
     def send(self, data: bytes) -> None:
         """Send; that it has just died is noticed at the next poll, by its end of file."""

@@ -1,6 +1,6 @@
 """The search space: the one door to domains, their constructors, nested configurations and ``Space``.
 
-``paths`` reads and changes nested configurations; ``founders`` makes one initial configuration; ``space`` is the whole.
+`ramet.nested` reads and changes configurations; ``founders`` makes one initial configuration; ``space`` is the whole.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ramet.domains.constructors import (
     sample_from,
     uniform,
 )
-from ramet.space.paths import Path, copied, flatten, get, with_values
+from ramet.nested import Path, copied, flatten, get, with_values
 from ramet.space.space import Space
 
 __all__ = [

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ramet import draws
 from ramet.domains import Call, Domain, GridSearch, SampleFrom, holds_domain, plain
 from ramet.errors import SpaceError
-from ramet.space.paths import Path, keys, leaves, shown
+from ramet.nested import Path, keys, leaves, shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class _NeededFirst(BaseException):

@@ -7,6 +7,7 @@ configurations (``Space.founders``) and the domains that strategies explore in (
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from ramet import draws
 from ramet.domains import Call, Domain, GridSearch, Ordered, Sampled, SampleFrom, call_plainly, holds_domain
 from ramet.errors import SpaceError
+from ramet.nested import Path, leaves, shown
 from ramet.space.founders import Founder
-from ramet.space.paths import Path, leaves, shown
 
 
 class Space:
@@ -85,12 +86,24 @@ class Space:
         [{'x': 1, 'y': 10}, {'x': 2, 'y': 20}]
         """
         num_samples, seed = _count("num_samples", num_samples, 1), _count("seed", seed, 0)
-        grids = sorted((path, leaf.values) for path, leaf in leaves(self._tree) if isinstance(leaf, GridSearch))
+        grids = self._grids()
         # itertools.product turns the last wheel fastest, so the wheels go in and come out reversed.
         paths = [path for path, _ in reversed(grids)]
         product = itertools.product(*(values for _, values in reversed(grids)))
         chosen = [dict(zip(paths, values, strict=True)) for values in product] * num_samples
         return [Founder(self._tree, self.call, seed, index, grid).config() for index, grid in enumerate(chosen)]
+
+    def members(self, num_samples: int) -> int:
+        """Return how many founders there are; nothing is drawn.
+
+        >>> from ramet.space import grid_search
+        >>> Space({"x": grid_search([1, 2]), "y": grid_search([1, 2, 3])}).members(num_samples=4)
+        24
+        """
+        return num_samples * math.prod(len(values) for _, values in self._grids())
+
+    def _grids(self) -> list[tuple[Path, tuple[Any, ...]]]:
+        return sorted((path, leaf.values) for path, leaf in leaves(self._tree) if isinstance(leaf, GridSearch))
 
     def mutable_to_plain(self) -> dict[str, dict[str, Any]]:
         """Return the mutable domains as plain data by displayed name, for records.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ramet.core.population import Member
 from ramet.core.scene import Decision, Scene
 from ramet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ramet.core.population import Member
 
 __all__ = ["FIFO", "Decision", "Scene", "Strategy"]
 

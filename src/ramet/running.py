@@ -1,0 +1,232 @@
+"""What `Tuner.fit` sets going: a run's folder, its record and its engine, new or as they were left, and the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ramet import settings
+from ramet.core.engine import Engine, Terms
+from ramet.core.messages import Setup
+from ramet.core.population import Population
+from ramet.core.stopping import Stopper, stop_rules
+from ramet.errors import ConfigError, LockedError, MemberError, RunError
+from ramet.loop import Loop
+from ramet.record import CHECKPOINTS, Aside, Record
+from ramet.store.ledger import NAME, Ledger
+from ramet.store.lock import LOCK, RunLock
+from ramet.trainable import name_of
+from ramet.view.live import display_for
+
+if TYPE_CHECKING:
+    from ramet.core.events import Event
+    from ramet.executor.base import Executor
+    from ramet.results import ResultGrid
+    from ramet.resume import Past
+    from ramet.tuner import Tuner
+
+
+def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
+    """Run anew: all that can be refused is refused before there is a folder."""
+    seed = tuner.tune.seed if tuner.tune.seed is not None else secrets.randbits(32)
+    founders = tuner.space.founders(tuner.tune.num_samples, seed)
+    engine = _engine(tuner)
+    executor.prepare(tuner.trainable, founders, engine.rules.member)
+    name = tuner.run.name or f"{name_of(tuner.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder, lock = _new_folder(Path(tuner.run.folder), name)
+    with lock:
+        settings.save(folder, tuner.param_space, tuner.tune, tuner.run)
+        aside = Aside(folder, together=(tuner.param_space, tuner.tune.scheduler))
+        record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
+        facts = _facts(tuner, folder.name)
+        setup = _setup(tuner, engine, folder, folder.name, seed)
+        return _run(tuner, setup, engine, record, executor, len(founders), lambda: engine.begin(seed, founders, facts))
+
+
+def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
+    """Take up the run that ``past`` tells of, where it was left."""
+    from ramet import resume
+
+    engine = _engine(tuner)
+    population = engine.population
+    with RunLock.take(past.folder):
+        power_safe = tuner.run.durability == "power"
+        record, repaired = resume.retold(past, engine, power_safe=power_safe)
+        try:
+            record.sweep()  # what the dead left behind
+            founders = resume.founders(past, population, tuner.space, tuner.tune.num_samples)
+            again = sorted(resume.again(past, engine))
+            if engine.rules.run:
+                resume.remind(record, engine, again)
+            members = population.training + len(again) + len(founders) - len(population.members)
+            facts = _changed(tuner, past, population.facts)
+            executor.prepare(tuner.trainable, founders, engine.rules.member)
+        except BaseException:
+            record.close()
+            raise
+        if resume.is_over(engine, members):
+            record.close()
+            if tuner.run.verbose:
+                print(resume.nothing_left(population, past.folder))
+            return _results(tuner, record)
+
+        def taken_up() -> list[Event]:
+            return resume.taken_up(past, record, engine, founders, again, facts, repaired)
+
+        # First the settings: who repeats a call that died in between changes what it asked for once more.
+        settings.save(past.folder, tuner.param_space, tuner.tune, tuner.run)
+        setup = _setup(tuner, engine, past.folder, population.facts.get("run", past.folder.name), population.seed)
+        return _run(tuner, setup, engine, record, executor, max(members, 1), taken_up)
+
+
+def _run(
+    tuner: Tuner,
+    setup: Setup,
+    engine: Engine,
+    record: Record,
+    executor: Executor,
+    members: int,
+    begin: Callable[[], list[Event]],
+) -> ResultGrid:
+    display = display_for(tuner.run.verbose, executor.interactive)
+    loop = Loop(engine, record, executor, display, tuner.run, at_once=tuner.tune.max_concurrent_trials or None)
+    loop.run_to_end(setup, tuner.trainable, members, begin)
+    if tuner.failure.fail_fast == "raise":
+        for member in engine.population.members:
+            if member.state == "failed":
+                raise MemberError(f"member {member.number} failed:\n{member.error}")
+    return _results(tuner, record)
+
+
+def _results(tuner: Tuner, record: Record) -> ResultGrid:
+    from ramet.results import ResultGrid  # here, for a run is in no hurry once it is over
+
+    return ResultGrid(record.folder, tuner.metric, tuner.mode, aside=record.aside)
+
+
+def _engine(tuner: Tuner) -> Engine:
+    rules = stop_rules(tuner.run.stop, tuner.tune.time_budget_s)
+    for stopper in rules.run:
+        if isinstance(stopper, Stopper):
+            stopper.begin()
+    terms = Terms(
+        tuner.metric,
+        tuner.mode,
+        tuner.checkpoints.checkpoint_score_attribute,
+        tuner.checkpoints.checkpoint_score_order,
+        tuner.failure.max_failures,
+        bool(tuner.failure.fail_fast),
+        tuner.failure.exhausted == "replace",
+    )
+    return Engine(Population(), tuner.strategy, tuner.space, rules, terms)
+
+
+def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int) -> Setup:
+    return Setup(
+        run=name,
+        seed=seed,
+        time_attr=tuner.strategy.time_attr,
+        rules=engine.rules.member,
+        store=str(folder / CHECKPOINTS),
+        report_timeout_s=tuner.failure.report_timeout_s,
+    )
+
+
+def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
+    return {
+        "run": name,
+        "trainable": name_of(tuner.trainable),
+        "metric": tuner.metric,
+        "mode": tuner.mode,
+        "time_attr": tuner.strategy.time_attr,
+        "strategy": tuner.strategy.describe(),
+        "mutable": tuner.space.mutable_to_plain(),
+        **_retention(tuner),
+        **_stop(tuner),
+    }
+
+
+def _retention(tuner: Tuner) -> dict[str, Any]:
+    kept = tuner.checkpoints
+    return {"num_to_keep": kept.num_to_keep, "max_bytes": kept.max_bytes, "keep_lineage": kept.keep_lineage}
+
+
+def _stop(tuner: Tuner) -> dict[str, Any]:
+    return {"stop": repr(tuner.run.stop), "goal": _goal(tuner.run.stop)}
+
+
+def _changed(tuner: Tuner, past: Past, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of the run that are others from now on."""
+    changed: dict[str, Any] = {}
+    if "stop" in past.changes:
+        changed |= _stop(tuner)
+    if "checkpoint_config" in past.changes:
+        changed |= _retention(tuner)
+        if changed["keep_lineage"] != facts.get("keep_lineage", False):
+            raise ConfigError(
+                f"Tuner.restore(checkpoint_config=CheckpointConfig(keep_lineage={changed['keep_lineage']})) cannot "
+                "be changed: what was let go does not come back. Keep it as it was"
+            )
+    return changed
+
+
+def _new_folder(parent: Path, name: str) -> tuple[Path, RunLock]:
+    """Create the run's folder, and lock it. A name that is used gets a number, unless that run died before it began."""
+    number = 0
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            number += 1
+            folder = parent / (name if number == 1 else f"{name}_{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if not _never_began(folder):
+                    continue
+            with contextlib.suppress(LockedError):
+                lock = RunLock.take(folder)
+                if _never_began(folder):  # nor has it while we came
+                    for left in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
+                        (folder / left).unlink(missing_ok=True)
+                    return folder, lock
+                lock.release()
+    except OSError as error:
+        raise RunError(
+            f"cannot create the run's folder in {parent}: {error}; choose another storage_path=, or RAMET_RUNS"
+        ) from error
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run lays out before its first entry."""
+    laid_out = {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", LOCK, settings.NAME, CHECKPOINTS}
+    if not folder.is_dir() or not {each.name for each in folder.iterdir()} <= laid_out:
+        return False
+    if (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):
+        return False
+    if not (folder / NAME).exists() or not (folder / NAME).stat().st_size:
+        return True
+    try:
+        ledger = Ledger.open(folder)
+        try:
+            return not ledger.last
+        finally:
+            ledger.close()
+    except RunError:
+        return False  # damaged, perhaps; it is somebody's
+
+
+def _meta() -> dict[str, str]:
+    from ramet import __version__
+
+    return {"ramet": __version__, "created": datetime.now().astimezone().isoformat(), "process": str(os.getpid())}
+
+
+def _goal(stop: Any) -> float | None:
+    """Return the iteration at which members stop, for a progress bar, if the stop rules name one."""
+    goal = stop.get("training_iteration") if isinstance(stop, Mapping) else None
+    return float(goal) if isinstance(goal, (int, float)) else None
