@@ -69,8 +69,10 @@ def call(
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         moments = Path(folder) / "moments"
-        variables = {**os.environ, **QUIET, "RAMET_RUNS": f"{folder}/runs", "BENCHMARK_MOMENTS": str(moments)}
+        variables = {**os.environ, **QUIET, "BENCHMARK_MOMENTS": str(moments)}
+        variables.update({"RAMET_RUNS": f"{folder}/runs", "SYNETUNE_FOLDER": f"{folder}/syne"})
         variables.update(environment or {})
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or Ramet would be compiled at every start, and libraries not
         if python is not None:
             variables.pop("PYTHONPATH", None)
         command = [python or sys.executable, *before, str(SCRIPTS / script), *map(str, arguments)]
@@ -87,9 +89,7 @@ def call(
         try:
             out, err = process.communicate(timeout=limit)
         except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # a group of its own, see above
-            process.communicate()
+            _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise CallError(f"{Path(script).name} was ended after {limit:g} s") from None
             raise
@@ -98,6 +98,15 @@ def call(
             raise CallError(f"{Path(script).name} {' '.join(map(str, arguments))} failed:\n{(out + err)[-2000:]}")
         noted = moments.read_text().splitlines() if moments.exists() else []
     return _summed(noted, began, whole, _last(out))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a script with all that it started, which is a process group of its own; Ray needs a moment to end its own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=10)
 
 
 def _summed(noted: Sequence[str], began: float, whole: float, told: Any) -> Call:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -92,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
         None if given.alone else given.syne,
         given.quick,
     )
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that no script is left behind
     told = measured(asked, names, _command(given))
     figures = [Figure.from_plain(plain) for plain in told["figures"]]
     print(f"{told['machine']}\n\n{table(figures)}\n\n{summary(figures)}")
