@@ -124,6 +124,7 @@ def _summed(noted: Sequence[str], began: float, whole: float, told: Any) -> Call
 
 
 def _last(out: str) -> Any:
+    """Return the JSON that a script printed: all of it, or its last line."""
     with contextlib.suppress(ValueError, IndexError):
         return json.loads(out[out.index("{") :]) if out.lstrip().startswith("{") else json.loads(out.splitlines()[-1])
     return None

@@ -40,6 +40,7 @@ def versions(ray: str | None, syne: str | None) -> dict[str, str]:
 
 
 def _installed(name: str) -> str:
+    """Return the version of a package of this interpreter."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -47,6 +48,7 @@ def _installed(name: str) -> str:
 
 
 def _of_another(python: str | None, name: str) -> str:
+    """Return the version of a package of another interpreter."""
     if python is None:
         return "not installed"
     code = f"import importlib.metadata; print(importlib.metadata.version({name!r}))"

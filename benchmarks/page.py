@@ -10,19 +10,20 @@ from benchmarks.parts import PARTS
 
 HEAD = """# Benchmarks
 
-What Ramet costs, as ratios to the same training code without any library, and to other libraries. This page is made
-by `{command}`, in one run on one machine; run it to know what holds on yours. CONTRIBUTING.md says when.
+What Ramet costs, mostly as a ratio to the same training code without any library, and what others cost. This page was
+made by `{command}` in one run on one machine.
+Run it to know what holds on yours.
 
 | | |
 |---|---|
 | date | {date} |
 | machine | {machine} |
-| load average before and after | {load} |
+| load average (1, 5, 15 minutes) before / after | {load} |
 | versions | {versions} |
 
-A load well above 0 before the run, or spreads that are wide, mean that other programs were at work. Each figure is a
-median, with the lowest and the highest value. What is compared was run in turn, so that a slow moment falls on all, and
-ratios are formed within each turn.
+Each figure is a median, with the lowest and the highest value. Styles that are compared were run in turn, so that a
+slow moment falls on all, and ratios are formed within each turn. A load that is high before the run, or a wide spread,
+means that other programs were at work on the machine.
 """
 
 

@@ -39,6 +39,7 @@ def install(rival: str, version: str) -> None:
 
 
 def main() -> None:
+    """Install what is asked for, and say what could not be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rivals", nargs="*", default=sorted(PACKAGES), metavar="RIVAL", help="ray, syne, or both")
     parser.add_argument("--version", help="another version, of a single rival")
@@ -54,7 +55,7 @@ def main() -> None:
         try:
             install(rival, version)
         except subprocess.CalledProcessError as error:
-            print(f"{rival}: could not be installed, and will be left out ({error})", flush=True)
+            print(f"{rival}: could not be installed and is left out (pip ended with {error.returncode})", flush=True)
             failed.append(rival)
     sys.exit(bool(failed))
 

@@ -16,13 +16,13 @@ import json
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for when it is called as a script
 
 from benchmarks import machine, rivals
-from benchmarks.calling import CallError
 from benchmarks.figures import Figure
 from benchmarks.page import page, summary, table
 from benchmarks.parts import PARTS, Asked, Skipped
@@ -44,9 +44,9 @@ def measured(asked: Asked, names: list[str], command: str) -> dict[str, Any]:
                     print(f"  {found.name}: {found.told()}", file=sys.stderr, flush=True)
                 else:
                     skipped.append(found)
-        except CallError as error:
-            print(error, file=sys.stderr)
-            skipped.append(Skipped(name, "what follows", "a script failed"))
+        except Exception:  # what the other parts have found, after many minutes, is worth keeping
+            traceback.print_exc()
+            skipped.append(Skipped(name, "what else it measures", "a script failed"))
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return {
         "command": command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.calling import Call, call, in_turn
+from benchmarks.calling import Call, CallError, call, in_turn
 from benchmarks.figures import Figure, Target, at_least, at_most, ratios
 from benchmarks.parts.asked import Asked, Skipped
 
@@ -45,6 +45,8 @@ def each(calls: list[Call]) -> list[float]:
 
 def paces(calls: list[Call]) -> list[float]:
     """Return the reports a second of all processes together, of every call."""
+    if not all(made.reports for made in calls):
+        raise CallError("it ended well, and has not reported")
     return [made.reports / made.wall for made in calls]
 
 

@@ -16,6 +16,7 @@ MEMBERS = 2
 
 
 def bare(steps, file):
+    """Train one model without any library."""
     network = Network()
     mark()
     for step in range(1, steps + 1):
@@ -26,6 +27,7 @@ def bare(steps, file):
 
 
 def train(config):
+    """Train one model until it is stopped."""
     import ramet
 
     network = Network()
@@ -43,6 +45,7 @@ def train(config):
 
 
 def run(steps, slots):
+    """Train the population."""
     import ramet
 
     ramet.Tuner(

@@ -22,6 +22,7 @@ def steps(count):
 
 
 def bare(count):
+    """Take the steps of one process, and write the rows."""
     rows = []
     mark()
     for metrics in steps(count):
@@ -32,6 +33,7 @@ def bare(count):
 
 
 def train(config):
+    """Take the steps of one member, and report each."""
     import ramet
 
     mark()
@@ -41,6 +43,7 @@ def train(config):
 
 
 def run(count):
+    """Let both members take their steps."""
     import ramet
 
     results = ramet.Tuner(

@@ -7,6 +7,7 @@ INTERVAL = 4
 
 
 def height(theta):
+    """Return Q, which is to be as large as possible."""
     return 1.2 - (3 / 4 * theta[0] ** 2 + theta[1] ** 2)
 
 

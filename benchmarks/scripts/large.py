@@ -47,11 +47,13 @@ def note(config, **told):
 
 
 def wait_for(path):
+    """Wait until another member has made the file."""
     while not os.path.exists(path):
         time.sleep(0.001)
 
 
 def train(config):
+    """Be the weaker one, once in every round."""
     checkpoint = ramet.get_checkpoint()
     if ramet.get_context().member == 1:
         lead(config)
@@ -103,6 +105,7 @@ def renamed(size):
 
 
 def differences(before, after):
+    """Return the bytes read and written in between, None if unknown."""
     return None if before is None or after is None else [two - one for one, two in zip(before, after, strict=True)]
 
 

@@ -21,6 +21,7 @@ BEGAN = []
 
 
 def train(config):
+    """Train one model until it is stopped; note when the first one begins."""
     if not BEGAN:
         BEGAN.append(time.perf_counter())
     checkpoint = ramet.get_checkpoint()

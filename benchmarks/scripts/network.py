@@ -16,6 +16,7 @@ class Network:
     """Two layers, trained by gradient descent on all images at once."""
 
     def __init__(self):
+        """Draw the weights, always the same."""
         rng = np.random.default_rng(0)
         self.weights = [
             (rng.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32) for shape in ((64, HIDDEN), (HIDDEN, 10))

@@ -13,6 +13,7 @@ import ramet
 
 
 def train(config):
+    """Climb until stopped."""
     theta, step = np.array(START), 0
     checkpoint = ramet.get_checkpoint()
     if checkpoint:
@@ -30,6 +31,7 @@ def train(config):
 
 
 def run(lr, scheduler):
+    """Let two members climb."""
     return ramet.Tuner(
         train,
         param_space={

@@ -19,6 +19,7 @@ from ray.tune.schedulers import PopulationBasedTraining
 
 
 def train(config):
+    """Climb until stopped."""
     theta, step = np.array(START), 0
     checkpoint = tune.get_checkpoint()
     if checkpoint:
@@ -40,6 +41,7 @@ def train(config):
 
 
 def run(lr, scheduler):
+    """Let two members climb."""
     return tune.Tuner(
         train,
         param_space={

@@ -77,6 +77,7 @@ def gaps(lines):
 
 
 def run(function, members, scheduler, stop, asked, out):
+    """Make a run of the function."""
     results = ramet.Tuner(
         function,
         param_space={"repeats": asked.repeats, "out": out},
@@ -92,6 +93,7 @@ def run(function, members, scheduler, stop, asked, out):
 
 
 def pbt(fraction):
+    """Return a scheduler that decides at every report."""
     return ramet.PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=1,

@@ -19,6 +19,7 @@ from training import INTERVAL, step
 
 
 def train(folder, model, iterations):
+    """Train one model, from its first step to its last."""
     accuracy, rows, before = 0.0, [], None
     mark()
     for done in range(1, iterations + 1):

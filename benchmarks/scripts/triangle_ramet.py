@@ -13,6 +13,7 @@ import ramet
 
 
 def train(config):
+    """Train one model until it is stopped."""
     accuracy, done = 0.0, 0
     checkpoint = ramet.get_checkpoint()
     if checkpoint:

@@ -18,6 +18,7 @@ from training import INTERVAL, step
 
 
 def train(config):
+    """Train one model until it is stopped."""
     accuracy, done = 0.0, 0
     checkpoint = tune.get_checkpoint()
     if checkpoint:

@@ -15,6 +15,7 @@ from training import INTERVAL, step
 
 
 def train(lr, folder):
+    """Train one model until it has made its iterations, or is stopped."""
     from syne_tune import Reporter
 
     report = Reporter()
@@ -39,6 +40,7 @@ def train(lr, folder):
 
 
 def launch(asked):
+    """Tune the learning rate."""
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend import LocalBackend
     from syne_tune.config_space import uniform
