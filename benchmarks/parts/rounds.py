@@ -32,9 +32,9 @@ def measure(asked: Asked) -> Iterator[Figure | Skipped]:
         for kind, repeats, name, target, rare in kinds:
             if executor == "inline" and kind == "exploits":
                 continue  # its members sleep in turn, so there is nothing to see
-            size = asked.size(repeats, 30)
+            size = asked.size(repeats, 60)
             values = call("rounds.py", "--kind", kind, "--executor", executor, "--repeats", size).told["us"]
-            values = values[1:] if kind == "reports" else values[WARM_UP:]
+            values = values[1:] if kind == "reports" else values[min(WARM_UP, len(values) // 2) :]
             wanted = executor == "process"
             name = f"{name}, {executor}"
             yield Figure.of(PART, name, "µs", values, target if wanted else None, tail=kind != "reports")
