@@ -73,8 +73,9 @@ def call(
         variables.update({"RAMET_RUNS": f"{folder}/runs", "SYNETUNE_FOLDER": f"{folder}/syne"})
         variables.update(environment or {})
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or Ramet would be compiled at every start, and libraries not
-        if python is not None:
-            variables.pop("PYTHONPATH", None)
+        paths = variables.pop("PYTHONPATH", "")
+        if python is None and paths:  # the script runs elsewhere, and is to have the same Ramet
+            variables["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths.split(os.pathsep)))
         command = [python or sys.executable, *before, str(SCRIPTS / script), *map(str, arguments)]
         began = time.perf_counter()
         process = subprocess.Popen(
