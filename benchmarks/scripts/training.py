@@ -1,4 +1,4 @@
-"""The training code that all three ways of running it share: one step of the triangle wave of Ray Tune's example."""
+"""The training code that all styles share: one step of the triangle wave of Ray Tune's example."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 
+INTERVAL = 5
 MIDPOINT = 100
 TOLERANCE = 3
 NOISE = 2

@@ -1,0 +1,1 @@
+"""Measures what Ramet costs: `python -m benchmarks`, or `python benchmarks/run.py`."""

@@ -1,0 +1,5 @@
+"""See `benchmarks.run`."""
+
+from benchmarks.run import main
+
+main()
