@@ -30,7 +30,7 @@ def whole(record: Record) -> tuple[int, Population, str | None]:
     """
     count, population, wrong = _history(record)
     # Where all entries can be read, an index or a checkpoint may still be such that nothing can be written.
-    return count, population, wrong or next(record.ledger.damages(), None)
+    return count, population, wrong or next(record.ledger.damages(besides_entries=True), None)
 
 
 def _history(record: Record) -> tuple[int, Population, str | None]:

@@ -76,6 +76,11 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 }
 """By annotation, what a field may hold: a ledger may come from anybody."""
 
+_CHECKS = {
+    kind: [(name, told.startswith("tuple"), _FITS[told]) for name, told in fields.items() if told in _FITS]
+    for kind, fields in _FIELDS.items()
+}
+
 _FACTS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("run", "trainable", "time_attr", "stop"), _text),
     **dict.fromkeys(("strategy", "mutable"), _FITS["Mapping[str, Any]"]),
@@ -254,9 +259,8 @@ class Record:
             if isinstance(event, (Began, Resumed)) and event.members > min(self.ledger.last, self._room()):
                 raise RunError(f"{self.ledger.path} tells of {event.members} members and opens fewer: it is damaged")
             try:
-                if not population.fits(event):
+                if not population.apply(event):
                     raise ValueError("it is about what was over by then, or follows a gap")
-                population.apply(event)
             except Exception as error:
                 raise RunError(
                     f"{self.ledger.path} is damaged: {event!r:.200} does not follow from what happened before it "
@@ -291,18 +295,19 @@ class Record:
                 metrics = last_row(row.rows, row.last - row.first + 1)
                 return Reported(row.segment, row.first, row.last, metrics, row.rows, row.elapsed, row.at)
             plain, kind = json.loads(row.data), KINDS[row.kind]
-            for name, annotation in _FIELDS[kind].items():
+            for name in _NESTED.get(kind, ()):
+                if name in plain:
+                    plain[name] = self.aside.restored(plain[name])
+            for name, is_tuple, fits in _CHECKS[kind]:
                 if name not in plain:
                     continue  # an older version of Ramet did not know it
-                if name in _NESTED.get(kind, ()):
-                    plain[name] = self.aside.restored(plain[name])
-                if annotation.startswith("tuple") and type(plain[name]) is list:
+                if is_tuple and type(plain[name]) is list:
                     plain[name] = tuple(plain[name])
-                if not _FITS[annotation](plain[name]):
-                    raise ValueError(f"{name}={plain[name]!r:.80} is no {annotation}")
-            for name, fits in _FACTS.items():
-                if name in plain.get("facts", ()) and not fits(plain["facts"][name]):
-                    raise ValueError(f"the fact {name}={plain['facts'][name]!r:.80} is none")
+                if not fits(plain[name]):
+                    raise ValueError(f"{name}={plain[name]!r:.80} is no {_FIELDS[kind][name]}")
+            for name, fact in plain.get("facts", {}).items():
+                if name in _FACTS and not _FACTS[name](fact):
+                    raise ValueError(f"the fact {name}={fact!r:.80} is none")
             return kind(**plain)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise RunError(

@@ -56,19 +56,19 @@ def retold(past: Past, engine: Engine, *, power_safe: bool) -> tuple[Record, lis
 
     What is damaged is repaired first; what was done for that is returned too.
     """
-    record, done = Record.open(past.folder), list[str]()
+    record, done = Record.open(past.folder, past.aside), list[str]()
     try:
         record.check_there()
-        wrong = fsck.whole(record)[2]
+        _, engine.population, wrong = fsck.whole(record)
     finally:
         record.close()
     if wrong is not None:
         done = fsck.repair(past.folder)
     record = Record.resume(past.folder, past.aside, power_safe=power_safe)
-    record.store.root.mkdir(exist_ok=True)
     try:
-        for _ in record.replayed(engine.population):
-            pass
+        record.store.root.mkdir(exist_ok=True)
+        if wrong is not None:
+            engine.population = record.population()
     except BaseException:
         record.close()
         raise

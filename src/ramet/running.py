@@ -53,10 +53,10 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
     from ramet import resume
 
     engine = _engine(tuner)
-    population = engine.population
     with RunLock.take(past.folder):
         power_safe = tuner.run.durability == "power"
         record, repaired = resume.retold(past, engine, power_safe=power_safe)
+        population = engine.population
         try:
             record.sweep()  # what the dead left behind
             founders = resume.founders(past, population, tuner.space, tuner.tune.num_samples)

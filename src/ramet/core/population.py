@@ -144,10 +144,10 @@ class Population:
             case _:
                 return member.live
 
-    def apply(self, event: Event) -> None:
-        """Take in what happened. What does not fit changes nothing."""
+    def apply(self, event: Event) -> bool:
+        """Take in what happened, and return whether it fits: what does not changes nothing."""
         if not self.fits(event):
-            return
+            return False
         match event:
             case Reported():
                 self._reported(event)
@@ -177,6 +177,7 @@ class Population:
                 self.ended = event.reason
             case _:
                 raise TypeError(f"{type(event).__name__} is not an event of a run")
+        return True
 
     def _join(self, members: int) -> None:
         self.training += members - len(self.members)
@@ -403,7 +404,6 @@ def fold(events: Iterable[Event]) -> Population:
     """
     population = Population()
     for event in events:
-        if not population.fits(event):
+        if not population.apply(event):
             raise ValueError(f"{event!r:.200} does not follow from what happened before it")
-        population.apply(event)
     return population

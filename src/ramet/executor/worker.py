@@ -368,7 +368,9 @@ class Session:
         if at_checkpoint and self.channel.own_process:
             self.reseed()  # while the answer is under way; elsewhere others would draw meanwhile
         self._obey_answer(at_checkpoint=at_checkpoint)
-        self._zero += self._now() - before
+        now = self._now()
+        self._zero += now - before
+        self._flush_at = now + FLUSH_SECONDS
 
     def _obey_answer(self, *, at_checkpoint: bool) -> None:
         lease = self.channel.answer(at_checkpoint=at_checkpoint)

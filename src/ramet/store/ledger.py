@@ -315,9 +315,12 @@ class Ledger:
             else:
                 yield EventRow(kind, segment, data, ends)
 
-    def damages(self) -> Iterator[str]:
-        """Return all that is wrong with the file, each damage in a sentence."""
-        return repair.damages(self._db, self._format)
+    def damages(self, *, besides_entries: bool = False) -> Iterator[str]:
+        """Return all that is wrong with the file, each damage in a sentence.
+
+        ``besides_entries`` leaves out what `happened` finds, for whoever has read that.
+        """
+        return repair.damages(self._db, self._format, besides_entries=besides_entries)
 
     def reports(self, segments: Iterable[int] | None = None) -> Iterator[ReportRow]:
         """Return the reports of ``segments`` (of all by default), by segment and iteration.

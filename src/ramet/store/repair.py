@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +36,26 @@ _STEPS = 20_000
 """How many entries are tried, one by one, to get past those that cannot be read."""
 
 
-def damages(db: sqlite3.Connection, format: int) -> Iterator[str]:
-    """Return all that is wrong with a ledger, each damage in a sentence. Never raises."""
-    for query, told in (
+def damages(db: sqlite3.Connection, format: int, *, besides_entries: bool = False) -> Iterator[str]:
+    """Return all that is wrong with a ledger, or only besides its entries, each damage in a sentence. Never raises."""
+    checks: list[tuple[str, Callable[[Any], str | None]]] = [
         (f"PRAGMA integrity_check({LINES})", lambda row: None if row == ("ok",) else f"SQLite finds: {row[0]!s:.300}"),
         (
             "SELECT key, value FROM meta",
             lambda row: None if {type(each) for each in row} == {str} else f"meta {row[0]!r:.40} is no text",
         ),
-        (
-            "SELECT seq FROM events INTERSECT SELECT seq FROM reports LIMIT 100",
-            lambda row: f"events and reports both have an entry {row[0]!r:.40}",
-        ),
-    ):
+    ]
+    tables = [("checkpoints", "rowid")]
+    if not besides_entries:
+        query = "SELECT seq FROM events INTERSECT SELECT seq FROM reports LIMIT 100"
+        checks.append((query, lambda row: f"events and reports both have an entry {row[0]!r:.40}"))
+        tables = [("events", "seq"), ("reports", "seq"), *tables]
+    for query, told in checks:
         try:
             yield from filter(None, map(told, db.execute(query)))
         except UNREADABLE as error:
             yield f"SQLite cannot check it: {error}"
-    for table, key in (("events", "seq"), ("reports", "seq"), ("checkpoints", "rowid")):
+    for table, key in tables:
         for row in _rows(db, table, key, ", ".join(columns(table, format))):
             if isinstance(row, str):
                 yield row
