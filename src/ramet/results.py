@@ -47,11 +47,13 @@ class ResultGrid(Sequence["Result"]):
         mode: str | None = None,
         *,
         aside: Aside | None = None,
+        population: Population | None = None,
     ) -> None:
         self._path = Path(path).expanduser()
         self._aside = aside
         with self._record() as record:
-            self.population: Population = record.population()
+            # Who made the run knows already what all its events lead to.
+            self.population: Population = record.population() if population is None else population
             self._seen = record.ledger.last
             facts = self.population.facts
             self._metric, self._mode = metric or facts.get("metric"), mode or facts.get("mode")

@@ -73,7 +73,7 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
             record.close()
             if tuner.run.verbose:
                 print(resume.nothing_left(population, past.folder))
-            return _results(tuner, record)
+            return _results(tuner, record, population)
 
         def taken_up() -> list[Event]:
             return resume.taken_up(past, record, engine, founders, again, facts, repaired)
@@ -100,13 +100,13 @@ def _run(
         for member in engine.population.members:
             if member.state == "failed":
                 raise MemberError(f"member {member.number} failed:\n{member.error}")
-    return _results(tuner, record)
+    return _results(tuner, record, engine.population)
 
 
-def _results(tuner: Tuner, record: Record) -> ResultGrid:
+def _results(tuner: Tuner, record: Record, population: Population) -> ResultGrid:
     from ramet.results import ResultGrid  # here, for a run is in no hurry once it is over
 
-    return ResultGrid(record.folder, tuner.metric, tuner.mode, aside=record.aside)
+    return ResultGrid(record.folder, tuner.metric, tuner.mode, aside=record.aside, population=population)
 
 
 def _engine(tuner: Tuner) -> Engine:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from ramet.core.population import Point
+if TYPE_CHECKING:
+    from ramet.core.population import Point
 
 
-class Ranking(Mapping[int, Point]):
+class Ranking(Mapping[int, "Point"]):
     """By member, the point that it is compared at; read like a dict, in the order of the members' numbers.
 
     Ranks go from the worst, 0, to the best. NaN is worst, and ties stand by number, so that ranks never depend on who
     arrived first.
 
+    >>> from ramet.core.population import Point
     >>> ranking = Ranking({number: Point(number, 5, 5.0, score, 0.0, 0.0) for number, score in [(0, 2.0), (1, 1.0)]})
     >>> list(ranking), ranking.rank(0), [ranking.at(rank) for rank in ranking.best(2, above=1.0)]
     ([0, 1], 1, [0])

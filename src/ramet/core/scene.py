@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ramet.core.ranking import Ranking
 from ramet.draws import Name, generator
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ramet.core.population import Checkpoint, Member, Point, Population
-    from ramet.core.ranking import Ranking
     from ramet.space import Space
 
 

@@ -21,6 +21,8 @@ class Batch:
     ``seconds`` the model's training time after it.
     """
 
+    __slots__ = ("_blocks", "_bytes", "_kinds", "_sealed", "columns", "seconds", "values")
+
     def __init__(self, iteration: int) -> None:
         self.columns: tuple[str, ...] = ()
         self.values: list[Any] = []

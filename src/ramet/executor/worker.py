@@ -6,11 +6,11 @@ generators. A `ramet.executor.channel.Channel` is its only way out.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import get_ident
@@ -45,15 +45,36 @@ class Unwind(BaseException):
     """
 
 
+@functools.lru_cache(maxsize=8)
+def _store(root: str) -> CheckpointStore:
+    return CheckpointStore(root)
+
+
+def _others(thread: int) -> frozenset[int | None]:
+    """Return the threads that are there, but for this one."""
+    return frozenset(other.ident for other in threading.enumerate()) - {thread}
+
+
 class Session:
-    """One stretch of work, from its checkpoint to wherever it is led."""
+    """One stretch of work, from its checkpoint to wherever it is led.
+
+    A simulation has ten thousand of them at once, so each is kept small.
+    """
+
+    __slots__ = (
+        *("setup", "assignment", "channel", "slot", "lease", "iteration", "over", "store"),
+        *("_checkpoint", "_generator", "_batch", "_add_values", "_add_seconds", "_columns", "_types"),
+        *("_time_attr", "_latest_time", "_overdue_at", "_now", "_thread", "_strangers", "_trouble", "_handed_out"),
+        *("_until_iteration", "_until_compute", "_thresholds", "_others", "_states", "_alone_until"),
+        *("_zero", "_before", "_flush_at", "_seeded_at"),
+    )
 
     def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
         self.setup, self.assignment, self.channel, self.slot = setup, assignment, channel, slot
         self.lease = assignment.lease
         self.iteration = assignment.iteration
         self.over = False
-        self.store = CheckpointStore(setup.store)
+        self.store = _store(setup.store)
         self._checkpoint = assignment.checkpoint
         self._generator: np.random.Generator | None = None
         self._batch = batch = Batch(assignment.iteration)
@@ -65,9 +86,10 @@ class Session:
         self._overdue_at = math.inf
         self._now = channel.now
         self._thread = get_ident()
-        self._strangers = frozenset(thread.ident for thread in threading.enumerate()) - {self._thread}
+        # Where functions are suspended no thread may report, whosever it is.
+        self._strangers = _others(self._thread) if channel.own_process else frozenset()
         self._trouble: str | None = None
-        self._handed_out: deque[str] = deque(maxlen=8)  # the last ones: older ones became checkpoints, or are swept
+        self._handed_out: tuple[str, ...] = ()
         self._set_rules()
         self._set_lease(assignment.lease)
         now = self._now()
@@ -200,7 +222,7 @@ class Session:
         """
         small = self._checkpoint is not None and self._checkpoint.kind in BUNDLES
         directory = (memory.lent() if small else None) or str(self.store.scratch())
-        self._handed_out.append(directory)
+        self._handed_out = (*self._handed_out[-7:], directory)  # older ones became checkpoints, or are swept
         return directory
 
     # ------------------------------------------------------------------ seeds
