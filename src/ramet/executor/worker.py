@@ -22,20 +22,18 @@ from ramet import memory
 from ramet import session as door
 from ramet.checkpoint import Checkpoint
 from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckpoint
-from ramet.core.stopping import Threshold
 from ramet.draws import entropy
 from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
 from ramet.executor.channel import Channel
 from ramet.executor.room import ROOM_SECONDS, lacks_room
+from ramet.executor.stops import Stops
 from ramet.nested import copied
 from ramet.rows import plain
 from ramet.seeding import seed_globals
 from ramet.store.bundles import BUNDLES
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.trees import remove
-
-CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})
 
 
 class Unwind(BaseException):
@@ -65,8 +63,7 @@ class Session:
         *("setup", "assignment", "channel", "slot", "lease", "iteration", "over", "store"),
         *("_checkpoint", "_generator", "_batch", "_add_values", "_add_seconds", "_columns", "_types"),
         *("_time_attr", "_latest_time", "_overdue_at", "_now", "_thread", "_strangers", "_trouble", "_handed_out"),
-        *("_until_iteration", "_until_compute", "_thresholds", "_others", "_states", "_alone_until"),
-        *("_zero", "_before", "_flush_at", "_seeded_at"),
+        *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at"),
     )
 
     def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
@@ -90,7 +87,7 @@ class Session:
         self._strangers = _others(self._thread) if channel.own_process else frozenset()
         self._trouble: str | None = None
         self._handed_out: tuple[str, ...] = ()
-        self._set_rules()
+        self._stops = Stops(setup.rules, assignment.stopping)
         self._set_lease(assignment.lease)
         now = self._now()
         self._zero = now - assignment.elapsed
@@ -159,7 +156,7 @@ class Session:
                 f"report(checkpoint={type(checkpoint).__name__}) is no Checkpoint: give Checkpoint.from_dict(…) or "
                 "Checkpoint.from_directory(…)"
             )
-        reason = self._stop_reason(row, elapsed)
+        reason = self._stops.reason(row, self.iteration, self.compute, lambda: self._with_automatic(row, elapsed))
         self._before = elapsed
         if checkpoint is not None or reason is not None or self.lease.each_report:
             self._hand_over(row, elapsed, checkpoint, pin, reason)
@@ -175,14 +172,14 @@ class Session:
         """Find the iteration before which no report without a checkpoint can matter."""
         by_count = self._time_attr == "training_iteration"
         self._alone_until = min(
-            self._until_iteration,
-            self._until_compute - self.assignment.compute + self.assignment.iteration,
+            self._stops.iteration,
+            self._stops.compute - self.assignment.compute + self.assignment.iteration,
             self._overdue_at if by_count else math.inf,
             self.iteration + FLUSH_ROWS - len(self._batch),
         )
         timed = by_count or (self._time_attr == "time_total_s" and self._overdue_at == math.inf)
         ends = self._columns is not None and "done" in self._columns
-        if self._thresholds or self._others or self.lease.each_report or ends or not timed:
+        if self._stops.look_at_each or self.lease.each_report or ends or not timed:
             self._alone_until = -math.inf
 
     @property
@@ -242,47 +239,6 @@ class Session:
         if self.iteration == self.assignment.iteration:
             self.reseed()
 
-    # ------------------------------------------------------------------ stop rules
-
-    def _set_rules(self) -> None:
-        """Sort the rules: counts are compared as integers, thresholds by look-up, the rest are asked."""
-        self._until_iteration = self._until_compute = math.inf
-        self._thresholds: list[tuple[str, float, str]] = []
-        self._others: list[tuple[int, Any]] = []
-        states = list(self.assignment.stopping) or [rule.start() for rule in self.setup.rules]
-        self._states = states
-        for index, rule in enumerate(self.setup.rules):
-            if isinstance(rule, Threshold):
-                if rule.metric == "training_iteration":
-                    self._until_iteration = min(self._until_iteration, rule.value)
-                elif rule.metric == "compute_iterations":
-                    self._until_compute = min(self._until_compute, rule.value)
-                elif rule.metric in CLOCKS:
-                    self._others.append((index, rule))
-                else:
-                    self._thresholds.append((rule.metric, rule.value, rule.reason))
-            else:
-                self._others.append((index, rule))
-
-    def _stop_reason(self, row: dict[str, Any], elapsed: float) -> str | None:
-        for metric, value, reason in self._thresholds:
-            reported = row.get(metric)
-            if isinstance(reported, (int, float)) and reported >= value:
-                return reason
-        if row.get("done"):
-            return "done"
-        if self.iteration >= self._until_iteration:
-            return f"training_iteration >= {self._until_iteration}"
-        if self.compute >= self._until_compute:
-            return f"compute_iterations >= {self._until_compute}"
-        if self._others:
-            whole = self._with_automatic(row, elapsed)
-            for index, rule in self._others:
-                self._states[index], reason = rule.step(self._states[index], whole)
-                if reason is not None:
-                    return str(reason)
-        return None
-
     def _with_automatic(self, row: dict[str, Any], elapsed: float) -> dict[str, Any]:
         return {
             **row,
@@ -329,7 +285,7 @@ class Session:
             before = self._now()
             stored = self._packed(checkpoint)
             self._zero += self._now() - before
-            self._batch.seal(self.iteration, stored, moment, tuple(self._states) if self._others else (), pinned=pin)
+            self._batch.seal(self.iteration, stored, moment, self._stops.states, pinned=pin)
             self._checkpoint = stored
             self._overdue_at = math.inf
         if reason is not None:
