@@ -101,8 +101,13 @@ class Loop:
                 raise RunError(
                     f"nothing can run: {self.population.training} members wait, and {len(slots)} slots are free"
                 )
-            self._take_in(self.executor.poll(POLL_SECONDS))
+            came = self.executor.poll(POLL_SECONDS)
+            if came or self._is_over_time():
+                self._take_in(came)
             self.display.update(self.population, self.roster.running)
+
+    def _is_over_time(self) -> bool:
+        return self._spent + time.monotonic() - self._began >= self.engine.rules.seconds
 
     def _wind_down(self) -> None:
         """End gently: every lease ends at its next report, and what is handed over until then is kept."""
@@ -174,7 +179,7 @@ class Loop:
             else:
                 self.roster.waits(work, waiting=message.waiting)
         self.pending += self.engine.decide()
-        if self._spent + time.monotonic() - self._began >= self.engine.rules.seconds:
+        if self._is_over_time():
             self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
         self._commit()
 

@@ -65,6 +65,7 @@ class ProcessExecutor:
         self.slots = slots
         self._workers: dict[int, WorkerProcess] = {}
         self._slot_of: dict[int, int] = {}
+        self._holding: list[WorkerProcess] = []
         self._selector: selectors.BaseSelector | None = None
         self._devices: list[str | None] = []
         self._stillborn: dict[int, int] = {}
@@ -174,11 +175,14 @@ class ProcessExecutor:
                 worker.pending = b""
                 return
         worker.leaves(work, time.monotonic() + UNWIND_SECONDS)
-        worker.send(_message("stop", work))
+        worker.wire.hold(_message("stop", work))  # mostly another start follows at once
+        self._holding.append(worker)
 
     def poll(self, timeout: float) -> list[Handover | Output]:
         """Wait for the first message, then take all that is there."""
         assert self._selector is not None
+        while self._holding:
+            self._holding.pop().release()
         self._end_the_unwilling()
         came: list[Handover | Output] = []
         found = [key for key, _ in self._selector.select(timeout)]

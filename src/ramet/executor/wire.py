@@ -29,6 +29,7 @@ class Wire:
         self._descriptor = descriptor
         self._room = memoryview(bytearray(CHUNK))  # a new one each time would cost its pages each time
         self._left = b""  # what came with the last message, and belongs to the next one
+        self._held = b""
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
@@ -36,17 +37,34 @@ class Wire:
         """Return the descriptor, -1 once it is closed."""
         return self._descriptor
 
+    def hold(self, message: bytes) -> None:
+        """Let a small message go with the next one, or when it is released: two in one wake the other end once."""
+        self._held += len(message).to_bytes(_HEAD, "little") + message
+
+    def release(self) -> None:
+        """Send what was held.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+        held, self._held = self._held, b""
+        if held:
+            self._write(held)
+
     def send(self, message: bytes) -> None:
         """Send one message; wait while the other end is full.
 
         Raises:
             OSError: the other end is gone.
         """
-        head = len(message).to_bytes(_HEAD, "little")
+        head, self._held = self._held + len(message).to_bytes(_HEAD, "little"), b""
         for part in (head + message,) if len(message) < CHUNK else (head, message):  # what is large is not copied
-            sent = os.write(self._descriptor, part)
-            while sent < len(part):
-                sent += os.write(self._descriptor, memoryview(part)[sent:])
+            self._write(part)
+
+    def _write(self, data: bytes) -> None:
+        sent = os.write(self._descriptor, data)
+        while sent < len(data):
+            sent += os.write(self._descriptor, memoryview(data)[sent:])
 
     def receive(self) -> bytes | memoryview:
         """Wait for the next message, and return it.

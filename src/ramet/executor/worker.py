@@ -63,7 +63,7 @@ class Session:
         *("setup", "assignment", "channel", "slot", "lease", "iteration", "over", "store"),
         *("_checkpoint", "_generator", "_batch", "_add_values", "_add_seconds", "_columns", "_types"),
         *("_time_attr", "_latest_time", "_overdue_at", "_now", "_thread", "_strangers", "_trouble", "_handed_out"),
-        *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at"),
+        *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at", "_seed"),
     )
 
     def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
@@ -87,6 +87,7 @@ class Session:
         self._strangers = _others(self._thread) if channel.own_process else frozenset()
         self._trouble: str | None = None
         self._handed_out: tuple[str, ...] = ()
+        self._seeded_at, self._seed = -1, 0
         self._stops = Stops(setup.rules, assignment.stopping)
         self._set_lease(assignment.lease)
         now = self._now()
@@ -226,8 +227,10 @@ class Session:
 
     def reseed(self) -> None:
         """Seed what user code draws from, for the stretch that begins at this iteration."""
-        self._seeded_at = self.iteration
-        seed_globals(self._entropy("globals"))
+        if self._seeded_at != self.iteration:
+            self._seeded_at = self.iteration
+            self._seed = self._entropy("globals")
+        seed_globals(self._seed)
         if self._generator is not None:
             self._generator.bit_generator.state = np.random.PCG64(self._entropy("rng")).state
 

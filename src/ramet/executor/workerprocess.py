@@ -90,6 +90,11 @@ class WorkerProcess:
         with contextlib.suppress(OSError):
             self.wire.send(data)
 
+    def release(self) -> None:
+        """Send what the wire holds, likewise."""
+        with contextlib.suppress(OSError):
+            self.wire.release()
+
     def leaves(self, work: int, deadline: float) -> None:
         """It is to leave ``work``, or has, by ``deadline``: what it prints from here on may be of the next already."""
         self.leaving[work] = deadline
