@@ -118,8 +118,9 @@ class Checkpoint:
             except BaseException:
                 remove(Path(made))
                 raise
+        if not os.path.isdir(path):
+            os.makedirs(path, exist_ok=True)
         target = Path(path)
-        target.mkdir(parents=True, exist_ok=True)
         kind = self._kind()
         if self._data is not None:
             place(target, _DICT_FILE).write_bytes(_pickled(dict(self._data)))
