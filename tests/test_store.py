@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ramet.core.events import Began, Kept, Opened
+from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
+from ramet.record import Record
+from ramet.store import manifest
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.manifest import MANIFEST
 from ramet.store.trees import DEEPEST
@@ -579,3 +583,42 @@ def test_permissions_and_ages_are_copied_and_nothing_that_gives_power(tmp_path, 
     status = (store.path(store.commit(own, "a")[0]) / "model.bin").stat()
     assert status.st_mode & 0o7777 == 0o750
     assert status.st_mtime == 1e9
+
+
+def test_a_fresh_checkpoint_is_read_only_where_it_was_touched(store, monkeypatch):
+    """What was committed in this life and not touched since is not read again; a changed byte in it is found still."""
+    scratch = store.scratch()
+    for name in ("a.bin", "b.bin"):
+        (scratch / name).write_bytes(bytes(100))
+    path = store.path(store.commit(scratch, "a")[0])
+    read = []
+    checksum = manifest._checksum
+    monkeypatch.setattr(manifest, "_checksum", lambda path: read.append(Path(path).name) or checksum(path))
+    assert set(manifest.verified(path, fresh=True)) == {"a.bin", "b.bin"}
+    assert read == []
+    assert set(manifest.verified(path)) == {"a.bin", "b.bin"}
+    assert sorted(read) == ["a.bin", "b.bin"]
+
+    read.clear()
+    before = (path / "b.bin").stat()
+    (path / "b.bin").write_bytes(bytes(99) + b"x")
+    os.utime(path / "b.bin", ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DamageError, match=r"b\.bin.*checksum"):
+        manifest.verified(path, fresh=True)
+    assert read == ["b.bin"]
+
+
+def test_only_what_was_committed_since_the_run_was_taken_up_is_fresh(tmp_path):
+    """A checkpoint is fresh for the record that committed it, and for no later one."""
+    record = Record.create(tmp_path, {})
+    scratch = record.store.scratch()
+    (scratch / "file").write_bytes(bytes(10))
+    name, size = record.store.commit(scratch, "a")
+    stored = StoredCheckpoint("directory", path=str(record.store.root / name), size=size)
+    events = [Began(0, 1, {}), Opened(0, 0, None, 0, {}), Kept(0, 1, 1.0, 0.0, 0.0, 1.0, (), size)]
+    record.commit(events, {(0, 1): stored})
+    assert record.checkpoint((0, 1)).fresh
+    record.close()
+    for opened in (Record.open(tmp_path), Record.resume(tmp_path)):
+        assert not opened.checkpoint((0, 1)).fresh
+        opened.close()

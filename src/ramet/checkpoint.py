@@ -192,7 +192,7 @@ class Checkpoint:
             return path
         path = Path(str(self._stored.path))
         if self._files is None or not path.is_dir():
-            self._files = verified(path)
+            self._files = verified(path, fresh=self._stored.fresh)
         return path
 
     def _has_been_read(self) -> None:

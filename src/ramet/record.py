@@ -169,6 +169,7 @@ class Record:
         self.folder, self.ledger, self.aside = folder, ledger, aside
         self.store = CheckpointStore(folder / CHECKPOINTS)
         self._directories: dict[Checkpoint, str] = {}  # so that a small checkpoint goes without a look at the ledger
+        self._fresh: set[Checkpoint] = set()
 
     @classmethod
     def create(
@@ -215,6 +216,7 @@ class Record:
                 name = None if kept.path is None else Path(kept.path).name
                 if name is not None:
                     self._directories[event.segment, event.iteration] = name
+                    self._fresh.add((event.segment, event.iteration))
                 transaction.checkpoints.append(
                     CheckpointRow(event.segment, event.iteration, kept.kind, kept.size, kept.data, name)
                 )
@@ -223,6 +225,7 @@ class Record:
             transaction.happened.append(self._row(event))
         self.aside.save()
         self.ledger.commit(transaction)
+        self._fresh.difference_update(garbage)
         doomed = [self._directories.pop(gone) for gone in garbage if gone in self._directories]
         if doomed:
             # Only when nothing in the ledger names them any more, not even after a power cut.
@@ -324,7 +327,7 @@ class Record:
         if row is None:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
         path = None if row.path is None else str(self.store.path(row.path))
-        return StoredCheckpoint(row.kind, row.data, path, row.size)
+        return StoredCheckpoint(row.kind, row.data, path, row.size, name in self._fresh)
 
     def verify(self, name: Checkpoint) -> None:
         """Read a committed checkpoint, all of it.

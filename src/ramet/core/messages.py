@@ -26,12 +26,16 @@ class Lease(NamedTuple):
 
 
 class StoredCheckpoint(NamedTuple):
-    """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "files"), ``path`` leads to a large one."""
+    """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "files"), ``path`` leads to a large one.
+
+    ``fresh``: it was committed since the run was begun or taken up.
+    """
 
     kind: str
     data: bytes | None = None
     path: str | None = None
     size: int = 0
+    fresh: bool = False
 
 
 class Assignment(NamedTuple):

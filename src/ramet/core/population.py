@@ -107,7 +107,9 @@ class Population:
 
     >>> population = Population()
     >>> population.apply(Began(seed=0, members=1, facts={}))
+    True
     >>> population.apply(Opened(segment=0, member=0, parent=None, iteration=0, hparams={"lr": 0.1}))
+    True
     >>> population.members[0].segment
     0
     """
