@@ -75,7 +75,7 @@ def costs() -> Iterator[Counter[str]]:
         count(Wire, "receive", "received", lambda message, wire: counts.update({"bytes received": len(message)}))
         for name in filter(lambda name: hasattr(os, name), _CALLED):
             count(os, name, f"os.{name}()")
-        commit, Ledger.commit = Ledger.commit, commits  # type: ignore[method-assign]
+        commit, Ledger.commit = Ledger.commit, commits
         undo.callback(setattr, Ledger, "commit", commit)
         before = _moved()
         _listening.append(happens)

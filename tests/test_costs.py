@@ -55,7 +55,7 @@ def in_worker(
 
 def per(times: int, counts: Counter[str]) -> Counter[str]:
     """What each of so many ``times`` costs."""
-    return Counter({what: count / times for what, count in counts.items()})  # type: ignore[misc]
+    return Counter({what: count / times for what, count in counts.items()})
 
 
 def beyond(counts: Counter[str], most: dict[str, float]) -> dict[str, float]:

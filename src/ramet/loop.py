@@ -93,7 +93,9 @@ class Loop:
             if self._signals.asked is not None:
                 self._wind_down()
             self._command()
-            self._tell_all()  # while the workers go on
+            # While the workers go on.
+            self._tidy()
+            self._tell_all()
             if self.pending:  # a checkpoint was lost, and its members start from another one
                 self._commit()
                 continue
@@ -118,6 +120,7 @@ class Loop:
             self.executor.recall(work)
         while not all(work.waiting for work in running.values()):
             self._take_in(self.executor.poll(POLL_SECONDS))
+            self._tidy()
             self._tell_all()
             self.display.update(self.population, running)
         raise self._signals.ending()
@@ -223,6 +226,10 @@ class Loop:
                     told = True
                 time.sleep(ROOM_SECONDS)
         self.rewound = {}
+
+    def _tidy(self) -> None:
+        with contextlib.suppress(DiskFullError):  # what cannot be deleted now is next time
+            self.record.tidy()
 
     def _break_off(self, reason: str) -> None:
         """Make durable what had been applied when something went wrong, in its order, and say why the run ended.

@@ -170,6 +170,7 @@ class Record:
         self.store = CheckpointStore(folder / CHECKPOINTS)
         self._directories: dict[Checkpoint, str] = {}  # so that a small checkpoint goes without a look at the ledger
         self._fresh: set[Checkpoint] = set()
+        self._doomed: list[str] = []
 
     @classmethod
     def create(
@@ -203,7 +204,8 @@ class Record:
     ) -> None:
         """Make ``events`` durable, with the checkpoints that they name.
 
-        ``rewound`` (segment -> last iteration) and ``garbage`` are forgotten in the same step.
+        ``rewound`` (segment -> last iteration) and ``garbage`` are forgotten in the same step; `tidy` deletes what lies
+        in directories.
         """
         transaction = Transaction(rewound=list(rewound.items()), deleted=list(garbage))
         for event in events:
@@ -226,12 +228,17 @@ class Record:
         self.aside.save()
         self.ledger.commit(transaction)
         self._fresh.difference_update(garbage)
-        doomed = [self._directories.pop(gone) for gone in garbage if gone in self._directories]
-        if doomed:
-            # Only when nothing in the ledger names them any more, not even after a power cut.
-            self.ledger.sync()
-            for directory in doomed:
-                self.store.delete(directory)
+        self._doomed += [self._directories.pop(gone) for gone in garbage if gone in self._directories]
+
+    def tidy(self) -> None:
+        """Delete the directories that commits since the last time let go of. A gigabyte takes its time: not in them."""
+        if not self._doomed:
+            return
+        # Only when nothing in the ledger names them any more, not even after a power cut.
+        self.ledger.sync()
+        doomed, self._doomed = self._doomed, []
+        for directory in doomed:
+            self.store.delete(directory)
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
@@ -367,7 +374,10 @@ class Record:
 
     def sweep(self) -> list[str]:
         """Delete what in ``checkpoints/`` the ledger does not name; return the names. Only while no worker writes."""
-        return self.store.sweep({row.path for row in self.ledger.checkpoints() if row.path is not None})
+        live = {row.path for row in self.ledger.checkpoints() if row.path is not None}
+        if any(name not in live for name in self.store.names()):
+            self.ledger.sync()  # after a power cut it must not name what is gone
+        return self.store.sweep(live)
 
     def close(self) -> None:
         """Close the ledger."""
