@@ -12,7 +12,8 @@ from benchmarks.parts.asked import Asked, Skipped
 PART = "controller"
 TITLE = "The controller alone"
 ABOUT = """10,000 members on the simulated executor, whose functions do nothing but report; a decision at every
-50th report, or at every 15th. The functions run in the same process, so what they cost is in it. Memory is the process's peak, and
+50th report, or at every 15th. The functions run in the same process, so what they cost is in it. Memory is the
+process's peak, and
 *linear* is read as: four times the members take at most 1.2 times as much each. *Independent of the length of the
 run* is read as: a decision in the last quarter of the run takes at most 1.2 times as long as one in the first."""
 
