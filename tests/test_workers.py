@@ -627,6 +627,24 @@ def test_executors_say_whether_they_can_end_work_that_hangs():
     assert [kind.kills for kind in kinds] == [True, False, False]
 
 
+def test_work_that_is_told_to_stop_is_tidied_up_even_if_the_executor_closes_at_once(stage, tmp_path):
+    """A stop that was to go with the next start goes when there is none: the function's finally block runs."""
+
+    def train(config):
+        try:
+            ramet.report({"x": 1}, checkpoint=ramet.Checkpoint.from_dict({}))
+            ramet.report({"x": 2}, checkpoint=ramet.Checkpoint.from_dict({}))
+        finally:
+            Path(config["where"], "tidied").touch()
+
+    on = stage(train)
+    on.start(1, lease=Lease(1.0, 1.0))
+    on.waits(1)
+    on.executor.stop(1)
+    on.executor.close()
+    assert (tmp_path / "tidied").exists()
+
+
 def test_rows_are_whole_after_a_flood_of_recalls(stage):
     """A worker that is recalled over and over hands over each row once."""
     on = stage(counting, slots=1)

@@ -181,8 +181,7 @@ class ProcessExecutor:
     def poll(self, timeout: float) -> list[Handover | Output]:
         """Wait for the first message, then take all that is there."""
         assert self._selector is not None
-        while self._holding:
-            self._holding.pop().release()
+        self._release()
         self._end_the_unwilling()
         came: list[Handover | Output] = []
         found = [key for key, _ in self._selector.select(timeout)]
@@ -202,6 +201,7 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """Hang up. Workers at work are killed; those that only have their ``finally`` blocks to run get time for it."""
+        self._release()
         for worker in self._workers.values():
             self._deaf_to(worker)
             worker.wire.close()
@@ -213,6 +213,10 @@ class ProcessExecutor:
             self._selector.close()
 
     # ------------------------------------------------------------------
+
+    def _release(self) -> None:
+        while self._holding:
+            self._holding.pop().release()
 
     def _spawn_all(self, limit: int | None = None) -> None:
         if not self._workers:
