@@ -54,6 +54,7 @@ class Ledger:
         copy: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
         self._db, self.path, self._format, self._copy = connection, path, format, copy
+        self._writing = connection.cursor()
         self._seq: int | None = None
         self._events = 0
         self._at_once = False
@@ -237,21 +238,22 @@ class Ledger:
             checkpoints = [(*row, checkpoint_crc(*row)) for row in transaction.checkpoints]
             if db.in_transaction:  # an interrupt came while another one was dealt with
                 db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
+            cursor = self._writing  # one for all: each statement on the connection would make one of its own
+            cursor.execute("BEGIN IMMEDIATE")
             begun = True
             if events:
-                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", events)
+                cursor.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", events)
             if reports:
-                db.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", reports)
+                cursor.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", reports)
             # After the rows, for what failed may have handed some over with its last words; none is made anew before
             # this is committed.
             if transaction.rewound:
-                db.executemany("DELETE FROM reports WHERE segment = ? AND last > ?", transaction.rewound)
+                cursor.executemany("DELETE FROM reports WHERE segment = ? AND last > ?", transaction.rewound)
             if checkpoints:
-                db.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", checkpoints)
+                cursor.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)", checkpoints)
             if transaction.deleted:
-                db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", transaction.deleted)
-            db.execute("COMMIT")
+                cursor.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", transaction.deleted)
+            cursor.execute("COMMIT")
             self._seq, self._events = seq, count
         except BaseException as error:  # an interrupt too must leave nothing half written
             if db.in_transaction:
