@@ -422,3 +422,41 @@ def test_a_member_that_catches_its_own_mistake_goes_on(tmp_path):
     (result,) = run(tmp_path, careful, members=1)
     assert list(result.metrics_dataframe["score"]) == [1.0, 2.0, 3.0]
     assert result.error is None
+
+
+def test_a_list_that_is_changed_after_it_was_reported_is_in_the_row_as_it_was(tmp_path):
+    """Each row has the list's content at its report, however often the same list is reported."""
+
+    def train(config):
+        found = []
+        for step in range(4):
+            found.append(step)
+            ramet.report({"found": found})
+        found.append("too late")
+
+    run_config = ramet.RunConfig(storage_path=tmp_path, executor="inline", verbose=0)
+    results = ramet.Tuner(train, run_config=run_config).fit()
+    assert list(results[0].metrics_dataframe["found"]) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+
+
+def test_rows_with_ever_other_columns_are_sent_as_often_as_others(monkeypatch, tmp_path):
+    """A block for each row does not keep rows in the worker: after so many of them they are handed over."""
+    monkeypatch.setattr("ramet.executor.worker.FLUSH_ROWS", 10)
+    monkeypatch.setattr("ramet.executor.worker.FLUSH_SECONDS", 1000.0)
+    sizes = []
+
+    class Sizes(ramet.Callback):
+        def on_report(self, member, iteration, metrics):
+            sizes.append(reported[0] - iteration)
+
+    reported = [0]
+
+    def train(config):
+        for step in range(1, 101):
+            reported[0] = step
+            ramet.report({f"x{step % 2}": step})
+
+    run_config = ramet.RunConfig(storage_path=tmp_path, executor="inline", verbose=0, callbacks=[Sizes()])
+    ramet.Tuner(train, run_config=run_config).fit()
+    assert len(sizes) == 100
+    assert max(sizes) < 20

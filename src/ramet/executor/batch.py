@@ -21,19 +21,19 @@ class Batch:
     ``seconds`` the model's training time after it.
     """
 
-    __slots__ = ("_blocks", "_bytes", "_kinds", "_sealed", "columns", "seconds", "values")
+    __slots__ = ("_blocks", "_bytes", "_kinds", "_sealed", "_taken", "columns", "seconds", "values")
 
     def __init__(self, iteration: int) -> None:
         self.columns: tuple[str, ...] = ()
         self.values: list[Any] = []
         self.seconds: list[float] = []
         self._kinds = ""
-        self._sealed = iteration
+        self._sealed = self._taken = iteration
         self._blocks: list[Block] = []
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self.seconds)
+        return self._sealed - self._taken + len(self.seconds)
 
     @property
     def heavy(self) -> bool:
@@ -91,5 +91,5 @@ class Batch:
         """Return all blocks, the rows up to ``iteration`` included, and begin anew."""
         if self.seconds:
             self.seal(iteration, None)
-        blocks, self._blocks, self._bytes = tuple(self._blocks), [], 0
+        blocks, self._blocks, self._bytes, self._taken = tuple(self._blocks), [], 0, self._sealed
         return blocks

@@ -29,7 +29,7 @@ from ramet.executor.channel import Channel
 from ramet.executor.room import ROOM_SECONDS, lacks_room
 from ramet.executor.stops import Stops
 from ramet.nested import copied
-from ramet.rows import plain
+from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
 from ramet.store.bundles import BUNDLES
 from ramet.store.checkpoints import CheckpointStore
@@ -129,11 +129,12 @@ class Session:
         types = tuple(map(type, row.values()))
         if columns != self._columns:
             self._batch.turn(columns, types)
-            self._columns, self._types = columns, types
+            self._columns = columns
             self._look_ahead()
         elif types != self._types:
             self._batch.vary(types)
-            self._types = types
+        # A list is the user's, who may change it: each is copied, so no row with one is just like another.
+        self._types = types if SCALARS.issuperset(types) else ()
         return row
 
     def _check_thread(self) -> None:
