@@ -130,10 +130,10 @@ class At(ramet.Callback):
 def test_a_folder_that_vanishes_is_said_so(tmp_path):
     """Nothing is written into a file that no name leads to any more; brought back, the run goes on."""
     with pytest.raises(RunError, match=r"vanished|gone|replaced"):
-        fit(tmp_path, 2000, [At(lambda: os.rename(tmp_path / "run", tmp_path / "elsewhere"))])
+        fit(tmp_path, 20_000, [At(lambda: os.rename(tmp_path / "run", tmp_path / "elsewhere"))])
     os.rename(tmp_path / "elsewhere", tmp_path / "run")
     results = ramet.Tuner.restore(tmp_path / "run", counting, callbacks=[]).fit()
-    assert results[0].iteration == 2000
+    assert results[0].iteration == 20_000
 
 
 @pytest.fixture

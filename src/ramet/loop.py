@@ -80,11 +80,13 @@ class Loop:
             self._break_off(self._signals.reason if self._signals.asked else _told(error))
             raise
         finally:
-            self._tell_all()
-            self._tell("on_run_end", self.population.ended or "", self.population)
-            self.display.close(self.population)
-            self.logs.close()
-            self.record.close()
+            try:
+                self._tell_all()
+                self._tell("on_run_end", self.population.ended or "", self.population)
+            finally:
+                self.display.close(self.population)
+                self.logs.close()
+                self.record.close()
 
     def _loop(self) -> None:
         slots = list(self.executor.capacity())[: self.at_once]
@@ -93,12 +95,12 @@ class Loop:
             if self._signals.asked is not None:
                 self._wind_down()
             self._command()
-            # While the workers go on.
-            self._tidy()
-            self._tell_all()
             if self.pending:  # a checkpoint was lost, and its members start from another one
                 self._commit()
                 continue
+            # While the workers go on, and with nothing on the way to the ledger.
+            self._tidy()
+            self._tell_all()
             if not self.roster.running:
                 raise RunError(
                     f"nothing can run: {self.population.training} members wait, and {len(slots)} slots are free"
