@@ -554,9 +554,9 @@ def test_deaths_leave_no_descriptor_and_no_process(stage):
         os.kill(os.getpid(), signal.SIGKILL)
 
     on = stage(train, slots=3)
-    for slot in range(3):
+    for slot in range(3):  # one after the other, or some may be dying while they are counted
         on.start(slot, slot=slot)
-    on.over(0)
+        on.over(slot)
     descriptors, family = len(os.listdir("/proc/self/fd")), len(children(os.getpid()))
     for death in range(30):
         on.start(10 + death, slot=death % 3)
