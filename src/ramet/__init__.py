@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ramet.session import checkpoint_dir as checkpoint_dir
     from ramet.session import get_checkpoint as get_checkpoint
     from ramet.session import get_context as get_context
+    from ramet.session import inherited as inherited
     from ramet.session import report as report
     from ramet.session import rng as rng
     from ramet.session import should_checkpoint as should_checkpoint
@@ -85,7 +86,7 @@ _HOMES = {
     "resources": "init is_initialized shutdown",
     "results": "Result ResultGrid",
     "schedule": "Schedule",
-    "session": "Context checkpoint_dir get_checkpoint get_context report rng should_checkpoint",
+    "session": "Context checkpoint_dir get_checkpoint get_context inherited report rng should_checkpoint",
     "space": "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
     "strategy.base": "FIFO Strategy",

@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import Assignment, Handover, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Handover, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -163,6 +163,8 @@ class Loop:
             elapsed=0.0 if point is None else point.elapsed,
             compute=member.kept_compute,
             stopping=member.stopping,
+            # What it has handed over itself is mixed already.
+            weights=COPY if segment.points else tuple(segment.info.get("weights", COPY)),
         )
 
     def _take_in(self, came: list[Handover | Output]) -> None:

@@ -17,6 +17,7 @@ from ramet.errors import ConfigError, RunError
 from ramet.record import Aside, Record
 from ramet.settings import comparable
 from ramet.space import Space
+from ramet.strategy.base import Strategy
 
 _OWN_ACCORD = ("the function returned", "done")
 
@@ -91,7 +92,9 @@ def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:
             engine.remember(event, then)
 
 
-def founders(past: Past, population: Population, space: Space, num_samples: int) -> list[Mapping[str, Any]]:
+def founders(
+    past: Past, population: Population, space: Space, strategy: Strategy, num_samples: int
+) -> list[Mapping[str, Any]]:
     """Return the first configuration of every member, those of new ones included.
 
     Raises:
@@ -103,7 +106,7 @@ def founders(past: Past, population: Population, space: Space, num_samples: int)
     known = [first[number] for number in range(len(population.members))]
     if not {"num_samples", "param_space"} & past.changes.keys():
         return known
-    drawn = space.founders(num_samples, population.seed)
+    drawn = strategy.founders(space.founders(num_samples, population.seed), space, population.seed)
     both = min(len(drawn), len(known))
     if comparable(drawn[:both]) != comparable(known[:both]):
         raise ConfigError(
@@ -125,6 +128,7 @@ def again(past: Past, engine: Engine) -> Iterator[int]:
     for member in engine.population.members:
         failed = member.state == "failed" and (past.errored or past.anew)
         by_a_rule = member.state == "finished" and member.reason not in _OWN_ACCORD
+        by_a_rule = by_a_rule and ("stop", member.reason) not in engine.population.verdicts
         if failed or (by_a_rule and "stop" in past.changes and not _is_met(member, engine)):
             yield member.number
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
     """Run anew: all that can be refused is refused before there is a folder."""
     seed = tuner.tune.seed if tuner.tune.seed is not None else secrets.randbits(32)
-    founders = tuner.space.founders(tuner.tune.num_samples, seed)
+    drawn = tuner.space.founders(tuner.tune.num_samples, seed)
+    founders = tuner.strategy.founders(drawn, tuner.space, seed)
     engine = _engine(tuner)
     executor.prepare(tuner.trainable, founders, engine.rules.member)
     name = tuner.run.name or f"{name_of(tuner.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
@@ -59,7 +60,7 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
         population = engine.population
         try:
             record.sweep()  # what the dead left behind
-            founders = resume.founders(past, population, tuner.space, tuner.tune.num_samples)
+            founders = resume.founders(past, population, tuner.space, tuner.strategy, tuner.tune.num_samples)
             again = sorted(resume.again(past, engine))
             if engine.rules.run:
                 resume.remind(record, engine, again)
@@ -122,6 +123,7 @@ def _engine(tuner: Tuner) -> Engine:
         tuner.failure.max_failures,
         bool(tuner.failure.fail_fast),
         tuner.failure.exhausted == "replace",
+        tuner.strategy.objectives,
     )
     return Engine(Population(), tuner.strategy, tuner.space, rules, terms)
 
@@ -145,6 +147,7 @@ def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
         "mode": tuner.mode,
         "time_attr": tuner.strategy.time_attr,
         "strategy": tuner.strategy.describe(),
+        **({"objectives": dict(tuner.strategy.objectives)} if tuner.strategy.objectives else {}),
         "mutable": tuner.space.mutable_to_plain(),
         **_retention(tuner),
         **_stop(tuner),

@@ -106,6 +106,41 @@ def get_checkpoint() -> Checkpoint | None:
     return None if _current is None else _current.get_checkpoint()
 
 
+def inherited(weights: Any, fresh: Any) -> Any:
+    """Return the weights to begin with: those of the checkpoint, unless the strategy asks for mixed or new ones.
+
+    Call it where you load a checkpoint, once for the weights (not for counters, nor for hyperparameters)::
+
+        net = new_network()
+        if checkpoint := ramet.get_checkpoint():
+            net.load(ramet.inherited(checkpoint.to_dict()["weights"], fresh=net.weights()))
+
+    Args:
+        weights: what the checkpoint holds: arrays, tensors, floats, nested in dicts, lists and tuples.
+        fresh: newly initialised weights of the same shape, or a function without arguments that makes them, which is
+            called only where they are needed.
+
+    Returns:
+        ``weights`` itself where a clone is a copy, as in most strategies; ``keep * weights + share * fresh`` where the
+        strategy shrinks and perturbs them (`IteratedPBT`), number by number. What is no floating point number (a count
+        of batches, a name) comes from ``fresh`` wherever the weights are mixed.
+
+    Raises:
+        ReportError: the two are not of the same shape: the caller's fault.
+
+    >>> inherited({"w": 1.0}, {"w": 0.5})
+    {'w': 1.0}
+
+    Source: Ash and Adams (2020), "On warm-starting neural network training" (shrink and perturb).
+    """
+    keep, share = (1.0, 0.0) if _current is None else _current.weights()
+    if (keep, share) == (1.0, 0.0):
+        return weights
+    from ramet.mixing import mixed
+
+    return mixed(weights, fresh() if callable(fresh) else fresh, keep, share)
+
+
 def should_checkpoint() -> bool:
     """Return whether a decision waits for the next report's checkpoint: save then, and you never save in vain.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ramet.core.blocks import as_dicts
@@ -30,10 +30,11 @@ from ramet.core.events import (
     Reported,
     Resumed,
 )
-from ramet.core.messages import Block, Handover, Lease
+from ramet.core.messages import COPY, Block, Handover, Lease
 from ramet.core.population import Checkpoint, Member, Population
 from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
+from ramet.core.scores import AUTOMATIC, scored
 from ramet.core.stopping import StopRules, Threshold
 from ramet.errors import StrategyError
 from ramet.space import Space
@@ -63,6 +64,7 @@ class Terms:
         max_failures: failures that a member may have and still be started again; -1 for any number.
         fail_fast: end the run at the first failure.
         replace: let a strong member's clone take the place of one whose failures are too many.
+        objectives: further metrics, with whether "max" or "min" is good, that every checkpoint's report must have.
     """
 
     metric: str | None = None
@@ -72,21 +74,11 @@ class Terms:
     max_failures: int = 0
     fail_fast: bool = False
     replace: bool = False
+    objectives: Mapping[str, str] = field(default_factory=dict)
 
 
 COMPLETE = "every member is done"
 """Why a run ends that has nothing left to do."""
-
-AUTOMATIC = (
-    "training_iteration",
-    "time_total_s",
-    "time_this_iter_s",
-    "compute_iterations",
-    "timestamp",
-    "trial_id",
-    "done",
-)
-"""Metrics that every row has without being reported."""
 
 
 class Engine:
@@ -193,6 +185,12 @@ class Engine:
                 return self._taken()
         if handover.trouble is not None:
             self._note(f"trouble:{member.number}", f"member {member.number} waits: {handover.trouble}")
+        if handover.unmixed:
+            self._note(
+                "weights",
+                f"{type(self.strategy).__name__} asks for mixed or new weights, and the training function of member "
+                f"{member.number} went on with those of its checkpoint: load them as ramet.inherited(weights, fresh)",
+            )
         if handover.overdue and member.point is None and self.strategy.decides:
             self._note_overdue(member)
         if handover.error is not None:
@@ -215,12 +213,14 @@ class Engine:
             "time_total_s": block.clock,
         }
         metrics = {**automatic, **block.metrics}
-        score = self._signed(metrics, terms.metric, terms.mode, f"TuneConfig(metric={terms.metric!r})", member)
+        score = self._scored(metrics, member)
         rank: float | str = float(member.compute)  # without an attribute to go by, the newest are kept
         if terms.rank_attribute is not None:
             who = f"CheckpointConfig(checkpoint_score_attribute={terms.rank_attribute!r})"
-            rank = self._signed(metrics, terms.rank_attribute, terms.rank_order, who, member)
-        for wrong in (score, rank):
+            rank = scored(metrics, terms.rank_attribute, terms.rank_order, who, member.number)
+        who = f"{type(self.strategy).__name__}(objectives=…)"
+        others = [scored(metrics, name, mode, who, member.number) for name, mode in terms.objectives.items()]
+        for wrong in (score, rank, *others):
             if isinstance(wrong, str):
                 self._fail(segment, wrong, retry=False)
                 return False
@@ -233,28 +233,9 @@ class Engine:
         )
         return True
 
-    def _signed(
-        self, metrics: Mapping[str, Any], name: str | None, mode: str | None, who: str, member: Member
-    ) -> float | str:
-        """Return the value signed so that larger is better, or the sentence that says why there is none."""
-        if name is None:
-            return math.nan
-        if name not in metrics:
-            return (
-                f"{who} is not among the reported metrics {sorted(set(metrics) - set(AUTOMATIC))} of member "
-                f"{member.number}: report it with every checkpoint, or name another one"
-            )
-        value = metrics[name]
-        if not isinstance(value, (int, float)):
-            return (
-                f"{who} was reported as {value!r}, a {type(value).__name__}, by member {member.number}: report a number"
-            )
-        try:
-            signed = -float(value) if mode == "min" else float(value)
-        except OverflowError:  # an integer beyond all floats
-            signed = math.inf if (value > 0) == (mode != "min") else -math.inf
-        # An infinitely good score is a division by zero somewhere, not a model to clone.
-        return math.nan if math.isnan(signed) or signed == math.inf else signed
+    def _scored(self, metrics: Mapping[str, Any], member: Member) -> float | str:
+        metric = self.terms.metric
+        return scored(metrics, metric, self.terms.mode, f"TuneConfig(metric={metric!r})", member.number)
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""
@@ -296,8 +277,7 @@ class Engine:
     def _finish(self, segment: int, member: Member, reason: str) -> None:
         metric = self.terms.metric
         if metric is not None and metric not in member.metrics and metric not in AUTOMATIC and member.compute:
-            told = self._signed(member.metrics, metric, self.terms.mode, f"TuneConfig(metric={metric!r})", member)
-            self._fail(segment, str(told), retry=False)
+            self._fail(segment, str(self._scored(member.metrics, member)), retry=False)
         else:
             self._do(Finished(segment, reason))
 
@@ -386,16 +366,23 @@ class Engine:
         point = population.members[member].point
         at = (population.current(member).number, 0) if point is None else point.checkpoint
         self._do(Decided(member, *at, decision.verdict, decision.reason))
-        if decision.start is None:
+        if decision.verdict == "stop":
+            self._do(Finished(population.members[member].segment, decision.reason))
             return
-        if decision.start not in population.present:
+        anew = decision.verdict == "restart"
+        if decision.start is None and not anew:
+            return
+        if decision.start is not None and decision.start not in population.present:
             raise StrategyError(
                 f"{type(self.strategy).__name__} starts member {member} from checkpoint {decision.start}, which is "
                 "not there: start from a point of the scene"
             )
         hparams = population.hparams(member) if decision.hparams is None else decision.hparams
         info = {"why": decision.verdict, **decision.info}
-        self._do(Opened(len(population.segments), member, *decision.start, hparams, info))
+        if decision.weights != COPY:
+            info["weights"] = [*decision.weights]
+        parent, iteration = decision.start or (None, 0)
+        self._do(Opened(len(population.segments), member, parent, iteration, hparams, info))
 
     def lease(self, member: int) -> Lease:
         """Return the leave to train that ``member`` has now."""

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+COPY = (1.0, 0.0)
+"""Weights as they are in the checkpoint: all of them, and nothing of newly initialised ones."""
+
 
 class Lease(NamedTuple):
     """Leave to train alone until the first checkpointed report at or past ``until``, or until a stop rule fires.
@@ -43,6 +46,7 @@ class Assignment(NamedTuple):
 
     ``work`` is the stretch's own name, never used twice in a process; whatever is said about another one is ignored.
     ``iteration``, ``elapsed`` and ``time`` are those of the checkpoint; ``compute`` counts the member's reports so far.
+    ``weights``: the shares (of the checkpoint's, of new ones) that the weights are to be mixed from.
     """
 
     work: int
@@ -55,6 +59,7 @@ class Assignment(NamedTuple):
     elapsed: float = 0.0
     compute: int = 0
     stopping: tuple[Any, ...] = ()
+    weights: tuple[float, float] = COPY
 
 
 class Block(NamedTuple):
@@ -85,6 +90,7 @@ class Handover(NamedTuple):
     where the checkpoint that it was to start from is damaged.
     ``overdue``: a decision point has passed and no checkpoint came.
     ``trouble``: what the worker waits for that only people can mend, such as room on the disk; it goes on by itself.
+    ``unmixed``: the function was to mix its weights, and has handed over a checkpoint without having asked how.
     """
 
     work: int
@@ -95,6 +101,7 @@ class Handover(NamedTuple):
     fault: str | None = None
     overdue: bool = False
     trouble: str | None = None
+    unmixed: bool = False
 
 
 class Setup(NamedTuple):

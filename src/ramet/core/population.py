@@ -27,6 +27,7 @@ from ramet.core.events import (
     Resumed,
 )
 from ramet.core.retention import Checkpoint, Retention
+from ramet.core.scores import signed
 
 __all__ = ["Checkpoint", "Member", "Point", "Population", "Segment", "fold"]
 
@@ -39,7 +40,8 @@ class Point:
     """A checkpointed report: what a clone can start from, and the score that it is judged by.
 
     ``time`` is on the run's ``time_attr``; ``score`` is signed so that larger is better, NaN is worst; ``rank`` orders
-    the checkpoints that retention keeps; ``elapsed`` is the model's training time in seconds.
+    the checkpoints that retention keeps; ``elapsed`` is the model's training time in seconds; ``objectives`` are the
+    further scores of runs that have several, signed alike, in the order of the run's facts.
     """
 
     segment: int
@@ -48,6 +50,7 @@ class Point:
     score: float
     rank: float
     elapsed: float
+    objectives: tuple[float, ...] = ()
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -201,11 +204,23 @@ class Population:
     def _kept(self, event: Kept) -> None:
         segment = self.segments[event.segment]
         member = self.members[segment.member]
-        point = Point(event.segment, event.iteration, event.time, event.score, event.rank, event.elapsed)
+        further = self._objectives(event, member) if self.facts.get("objectives") else ()
+        point = Point(event.segment, event.iteration, event.time, event.score, event.rank, event.elapsed, further)
         segment.points.append(point)
         self.retention.add(member.number, point.checkpoint, event.rank, event.size, pinned=event.pinned)
         self._move(member, point=point)
         member.kept_compute, member.stopping = member.compute, event.stopping
+
+    def _objectives(self, event: Kept, member: Member) -> tuple[float, ...]:
+        """Read the further scores from the report that carried the checkpoint; no event holds them twice."""
+        known = {
+            "training_iteration": event.iteration,
+            "compute_iterations": member.compute,
+            "time_total_s": event.elapsed,
+            **member.metrics,
+        }
+        told = ((known.get(name), mode) for name, mode in self.facts["objectives"].items())
+        return tuple(signed(value, mode) if isinstance(value, (int, float)) else math.nan for value, mode in told)
 
     def _decided(self, event: Decided) -> None:
         member = self.members[event.member]
@@ -366,6 +381,17 @@ class Population:
         if not at or points[at - 1].iteration != checkpoint[1]:
             raise KeyError(checkpoint)
         return points[at - 1]
+
+    def trail(self, point: Point) -> Iterator[Point]:
+        """The checkpointed reports of the model that stood at ``point``, along its lineage, newest first."""
+        at: int | None = point.segment
+        end: float = point.iteration
+        while at is not None:
+            segment = self.segments[at]
+            for earlier in reversed(segment.points):
+                if earlier.iteration <= end:
+                    yield earlier
+            at, end = segment.parent, segment.start
 
     def older(self, member: int) -> Point | None:
         """The latest report on the way to ``member``'s model whose checkpoint is there; None if none is."""

@@ -21,7 +21,7 @@ import numpy as np
 from ramet import memory
 from ramet import session as door
 from ramet.checkpoint import Checkpoint
-from ramet.core.messages import Assignment, Handover, Lease, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Handover, Lease, Setup, StoredCheckpoint
 from ramet.draws import entropy
 from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
@@ -63,7 +63,7 @@ class Session:
         *("setup", "assignment", "channel", "slot", "lease", "iteration", "over", "store"),
         *("_checkpoint", "_generator", "_batch", "_add_values", "_add_seconds", "_columns", "_types"),
         *("_time_attr", "_latest_time", "_overdue_at", "_now", "_thread", "_strangers", "_trouble", "_handed_out"),
-        *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at", "_seed"),
+        *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at", "_seed", "_unmixed"),
     )
 
     def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
@@ -88,6 +88,7 @@ class Session:
         self._trouble: str | None = None
         self._handed_out: tuple[str, ...] = ()
         self._seeded_at, self._seed = -1, 0
+        self._unmixed = assignment.weights != COPY
         self._stops = Stops(setup.rules, assignment.stopping)
         self._set_lease(assignment.lease)
         now = self._now()
@@ -199,6 +200,11 @@ class Session:
         if fresh:
             self.reseed()
         return Checkpoint(stored=self._checkpoint, on_read=self._reseed_after_reading if fresh else None)
+
+    def weights(self) -> tuple[float, float]:
+        """Return the shares of the checkpoint's and of new weights that the function is to begin with."""
+        self._unmixed = False
+        return self.assignment.weights if self.iteration == self.assignment.iteration else COPY
 
     def should_checkpoint(self) -> bool:
         """Return whether the next report would meet a decision point."""
@@ -374,7 +380,10 @@ class Session:
         overdue: bool = False,
     ) -> None:
         blocks = self._batch.taken(self.iteration)
-        self.channel.hand_over(Handover(self.assignment.work, blocks, waiting, ended, error, fault, overdue))
+        unmixed = self._unmixed and self._checkpoint is not self.assignment.checkpoint
+        self._unmixed = self._unmixed and not unmixed
+        work = self.assignment.work
+        self.channel.hand_over(Handover(work, blocks, waiting, ended, error, fault, overdue, unmixed=unmixed))
         self._flush_at = self._now() + FLUSH_SECONDS
 
     # ------------------------------------------------------------------ the stretch as a whole

@@ -7,7 +7,7 @@ memory), the members that are ready, the points they are compared at, and genera
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ramet.core.scene import Decision, Scene
@@ -15,6 +15,7 @@ from ramet.errors import ConfigError
 
 if TYPE_CHECKING:
     from ramet.core.population import Member
+    from ramet.space import Space
 
 __all__ = ["FIFO", "Decision", "Scene", "Strategy"]
 
@@ -27,12 +28,21 @@ class Strategy:
         metric, mode: what is scored, and whether "max" or "min" is good; may be given in `TuneConfig` instead.
         synch: decide when every live member is ready, rather than for each as it becomes ready.
 
-    A subclass overrides `decide`, `interval` or `due`, `replace` if it clones. Give it to `TuneConfig(scheduler=…)`.
+    A subclass overrides `decide`, `interval` or `due`, `replace` if it clones, and `founders` if it has a say in how
+    members begin. Give it to `TuneConfig(scheduler=…)`.
+
+    Attributes:
+        mutations: what it may change, as in ``hyperparam_mutations``.
+        interval: distance of decisions on ``time_attr``; infinity for never.
+        burn_in: no decision before this time.
+        objectives: further metrics that it looks at, each with "max" or "min": by member they are in
+            ``scene.points[member].objectives``, in this order, signed so that larger is better.
     """
 
     mutations: Mapping[str, Any] = {}
     interval: float = math.inf
     burn_in: float = 0.0
+    objectives: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -61,6 +71,17 @@ class Strategy:
         """Return the time (on ``time_attr``) from which ``member``'s next checkpointed report brings a decision."""
         return max(member.since + self.interval, self.burn_in)
 
+    def founders(self, configs: Sequence[Mapping[str, Any]], space: Space, seed: int) -> list[Mapping[str, Any]]:
+        """Return the configurations that members begin with; ``configs`` were drawn from ``param_space``.
+
+        Called before any work starts, and once more with all of them if members are added to a run.
+
+        Raises:
+            ConfigError: the strategy cannot work with such members.
+        """
+        del space, seed
+        return list(configs)
+
     def decide(self, scene: Scene) -> list[Decision]:
         """Return one decision for each of ``scene.ready``."""
         return [Decision(member, "continue", "nothing is ever decided") for member in scene.ready]
@@ -77,7 +98,8 @@ class Strategy:
     def describe(self) -> dict[str, Any]:
         """Return the strategy's name and settings as plain data, for the record."""
         plain = {k: v for k, v in vars(self).items() if isinstance(v, (str, int, float, bool, type(None)))}
-        return {"name": type(self).__name__, **plain}
+        more = {"objectives": dict(self.objectives)} if self.objectives else {}
+        return {"name": type(self).__name__, **plain, **more}
 
 
 class FIFO(Strategy):
