@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ramet.core.messages import COPY
+from ramet.core.messages import COPY as COPY
 from ramet.core.ranking import Ranking
-from ramet.draws import Name, generator
+from ramet.draws import Name, entropy, generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +79,12 @@ class Scene:
         decisions = self.population.members[member].decisions
         again = (self.attempt,) if self.attempt else ()
         return generator(self.population.seed, "decision", member, decisions, *again, *name)
+
+    def index(self, member: int, size: int, *name: Name) -> int:
+        """Draw one of ``range(size)`` in this decision of ``member``, at a tenth of a generator's price."""
+        decisions = self.population.members[member].decisions
+        again = (self.attempt,) if self.attempt else ()
+        return entropy(self.population.seed, "index", member, decisions, *again, *name) % size
 
     def again(self, attempt: int) -> Scene:
         """Return the same scene, in which every draw is another one."""

@@ -1,16 +1,30 @@
-"""Explore rules: what a clone does to the hyperparameters that it took over."""
+"""Explore rules: what a clone does to the hyperparameters that it took over.
+
+A rule is a frozen value, called with the scene, the member and the configuration. It returns the configuration to train
+with, what it changed, and if there is more to say of it, plain data that is kept with the decision.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ramet.errors import ConfigError, StrategyError
 from ramet.space import Path, copied, get, with_values
 from ramet.strategy.base import Scene
+from ramet.strategy.rules import Perturb, Rule, check_probability
 
 Config = Mapping[str, Any]
+Changed = dict[str, Any]
+Explored = tuple[Config, Changed] | tuple[Config, Changed, dict[str, Any]]
+
+
+class Explore(Protocol):
+    """What becomes of the hyperparameters; see the module."""
+
+    def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
+        """Return the configuration to train with, and by changed key (from, to)."""
 
 
 def inherit(donor: Config, own: Config, private: Sequence[Path]) -> Config:
@@ -46,58 +60,121 @@ class Mutation:
     custom: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
-        p = self.resample_probability
-        if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-            raise ConfigError(f"resample_probability={p!r} is not a probability: give a number in [0, 1]")
-        factors = self.factors
-        if isinstance(factors, str) or not isinstance(factors, Sequence) or not factors:
-            raise ConfigError(f"perturbation_factors={factors!r} must be a non-empty sequence, such as (1.2, 0.8)")
-        for factor in factors:
-            if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
-                raise ConfigError(f"perturbation_factors={factors!r} holds {factor!r}: every factor must be above 0")
+        check_probability("resample_probability", self.resample_probability)
+        Perturb(self.factors)
         if self.custom is not None and not callable(self.custom):
             raise ConfigError(
                 f"custom_explore_fn={self.custom!r} is not callable: give a function of the configuration"
             )
 
-    def __call__(self, scene: Scene, member: int, config: Config) -> tuple[Config, dict[str, Any]]:
-        """Return the configuration to train with, and by changed key what was done to it (from, to, how)."""
+    def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
+        """Return the configuration to train with, and by changed key what was done to it (from, to)."""
+        return self.mutated(scene, member, config, {})
+
+    def mutated(self, scene: Scene, member: int, config: Config, rules: Mapping[str, Rule]) -> Explored:
+        """Return the same, with another rule for some keys."""
         values: dict[Path, Any] = {}
         for path, domain in scene.space.mutable.items():
             rng = scene.generator(member, "explore", *path)
-            if rng.random() < self.resample_probability:
+            if rules and (rule := rules.get("/".join(path))) is not None:
+                values[path] = rule(domain, get(config, path), rng)
+            elif rng.random() < self.resample_probability:
                 values[path] = domain.sample(rng)
             else:
                 values[path] = domain.perturb(get(config, path), rng, self.factors)
         mutated: Config = with_values(config, values)
         if self.custom is not None:
-            mutated = self._customised(scene, member, mutated)
-        changed = {
-            "/".join(path): [get(config, path), get(mutated, path, None)]
-            for path in scene.space.mutable
-            if get(mutated, path, None) is not get(config, path)
-        }
-        return mutated, changed
+            mutated = customised(self.custom, scene, member, mutated)
+        return mutated, changes(scene, config, mutated)
 
-    def _customised(self, scene: Scene, member: int, config: Config) -> Config:
-        assert self.custom is not None
-        try:
-            result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
-        except Exception as error:
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} raised {type(error).__name__}: {error}; it was given {config}"
-            ) from error
-        if not isinstance(result, Mapping):
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} returned {type(result).__name__}, not a configuration: it must "
-                "return the dict that the clone trains with"
-            )
-        lost = ["/".join(path) for path in scene.space.mutable if get(result, path, _ABSENT) is _ABSENT]
-        if lost:
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} returned a configuration without {lost}: it must return all that "
-                "the clone trains with, changed or not"
-            )
-        return with_values(
-            result, {path: domain.clip(get(result, path)) for path, domain in scene.space.mutable.items()}
+
+@dataclass(frozen=True, slots=True)
+class PerKey:
+    """A rule of its own for some keys, and for all others what ``otherwise`` does to them.
+
+    Args:
+        rules: key -> rule (`Resample()`, `OneMinus()`, …).
+        otherwise: how the others are mutated.
+
+    >>> from ramet.schedulers import OneMinus
+    >>> PerKey({"gamma": OneMinus()}).rules
+    {'gamma': OneMinus(rule=Perturb(factors=(1.2, 0.8)))}
+    """
+
+    rules: Mapping[str, Rule]
+    otherwise: Mutation = field(default_factory=Mutation)
+
+    def __post_init__(self) -> None:
+        for key, rule in self.rules.items():
+            if not callable(rule):
+                raise ConfigError(
+                    f"explore={{{key!r}: {rule!r}}} is no rule: give one of ramet.schedulers, such as OneMinus()"
+                )
+
+    def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
+        """Return the configuration to train with, and by changed key what was done to it (from, to)."""
+        return self.otherwise.mutated(scene, member, config, self.rules)
+
+
+def changes(scene: Scene, before: Config, after: Config) -> Changed:
+    """Return by mutable key that has another value (from, to)."""
+    return {
+        "/".join(path): [get(before, path), get(after, path, None)]
+        for path in scene.space.mutable
+        if get(after, path, None) is not get(before, path)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """Several explore rules, one after the other."""
+
+    steps: Sequence[Explore]
+
+    def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
+        """Return what the last one makes of it."""
+        after = config
+        for number, step in enumerate(self.steps):
+            # A second rule of the same kind would draw the first one's numbers.
+            after, *_ = step(scene.again(1_000_000 * number + scene.attempt) if number else scene, member, after)
+        return after, changes(scene, config, after)
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A function of the configuration that returns the one to use; see `Mutation`."""
+
+    function: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
+        """Return what the function makes of it, brought into the domains."""
+        after = customised(self.function, scene, member, config)
+        return after, changes(scene, config, after)
+
+
+def customised(
+    function: Callable[[dict[str, Any]], dict[str, Any]], scene: Scene, member: int, config: Config
+) -> Config:
+    """Return what the user's ``function`` makes of ``config``, every mutable key in its domain.
+
+    Raises:
+        StrategyError: it raised, or returned what is no such configuration: the fault of the one who wrote it.
+    """
+    try:
+        result = scene.space.call(function, scene.generator(member, "custom_explore_fn"), (copied(config),))
+    except Exception as error:
+        raise StrategyError(
+            f"custom_explore_fn={function!r} raised {type(error).__name__}: {error}; it was given {config}"
+        ) from error
+    if not isinstance(result, Mapping):
+        raise StrategyError(
+            f"custom_explore_fn={function!r} returned {type(result).__name__}, not a configuration: it must "
+            "return the dict that the clone trains with"
         )
+    lost = ["/".join(path) for path in scene.space.mutable if get(result, path, _ABSENT) is _ABSENT]
+    if lost:
+        raise StrategyError(
+            f"custom_explore_fn={function!r} returned a configuration without {lost}: it must return all that "
+            "the clone trains with, changed or not"
+        )
+    return with_values(result, {path: domain.clip(get(result, path)) for path, domain in scene.space.mutable.items()})

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ramet.errors import ConfigError
-from ramet.space import Path, Space
-from ramet.strategy.base import Decision, Scene, Strategy
-from ramet.strategy.exploit import Truncation, quantile_size
-from ramet.strategy.explore import Mutation, inherit
+from ramet.space import Space
+from ramet.strategy.arguments import number, paths, shares
+from ramet.strategy.composition import Composition
+from ramet.strategy.constraints import Constraint, checked, explore_of
+from ramet.strategy.exploit import Exploit, Truncation
+from ramet.strategy.explore import Explore, Mutation
+from ramet.strategy.rules import Rule
 
 
-class PopulationBasedTraining(Strategy):
+class PopulationBasedTraining(Composition):
     """The weak become clones of the strong, with perturbed hyperparameters.
 
     Every ``perturbation_interval`` a member in the lowest ``quantile_fraction`` of the scores takes weights and
@@ -42,6 +44,14 @@ class PopulationBasedTraining(Strategy):
             where it lacks it that member fails alone.
         synch: decide when all live members are ready: repeatable from the seed, at the price of waiting.
         private: keys (``"seed"``, ``"data/fold"``) that never travel from donor to clone.
+        exploit: who clones whom, instead of truncation by ``quantile_fraction``: a rule of `ramet.schedulers`, such as
+            ``BinaryTournament()``, ``WelchTest()``, ``Groups(4)``, or a function of the scene that returns choices.
+        explore: what becomes of the hyperparameters: a dict from key to rule for keys that something else is to be done
+            to (``{"gamma": OneMinus()}``); or an explore rule for all; or a list of such, one after the other.
+        constraints: functions of the configuration that must be true, such as
+            ``lambda c: c["batch"] % c["minibatch"] == 0``: what breaks one is drawn again, or repaired, and counted.
+        weights: what a clone's weights are: ``"copy"``, ``"fresh"`` (newly initialised ones, for a clone of
+            hyperparameters alone) or (keep, fresh), factors of both; these need `ramet.inherited` in the function.
 
     Raises:
         ConfigError: an argument is out of its range, or there is nothing to mutate.
@@ -75,12 +85,17 @@ class PopulationBasedTraining(Strategy):
         require_attrs: bool = True,
         synch: bool = False,
         private: Sequence[str] = (),
+        exploit: Exploit | None = None,
+        explore: Explore | Mapping[str, Rule] | Sequence[Explore] | None = None,
+        constraints: Sequence[Constraint] = (),
+        weights: str | tuple[float, float] = "copy",
     ) -> None:
         del log_config, require_attrs
         super().__init__(time_attr, metric, mode, synch)
-        if not hyperparam_mutations and custom_explore_fn is None:
+        who = type(self).__name__
+        if not hyperparam_mutations and custom_explore_fn is None and explore is None:
             raise ConfigError(
-                "PopulationBasedTraining needs hyperparam_mutations (what may change, and within which domain) or "
+                f"{who} needs hyperparam_mutations (what may change, and within which domain) or "
                 "custom_explore_fn: with neither every clone would be a plain copy"
             )
         if hyperparam_mutations is not None and not isinstance(hyperparam_mutations, Mapping):
@@ -88,70 +103,38 @@ class PopulationBasedTraining(Strategy):
                 f"hyperparam_mutations={hyperparam_mutations!r} is a {type(hyperparam_mutations).__name__}: give a "
                 "dict from key to domain, list, function, or dict of these"
             )
-        if isinstance(private, str) or not isinstance(private, Collection) or not all(map(_is_name, private)):
-            raise ConfigError(f"private={private!r} must be a sequence of keys, such as ('seed', 'data/fold')")
         self.mutations = dict(hyperparam_mutations or {})
-        Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
-        self.interval = _number("perturbation_interval", perturbation_interval, above=0.0)
-        self.burn_in = _number("burn_in_period", burn_in_period, above=None)
-        self.exploit = Truncation(quantile_fraction)
-        self.explore = Mutation(resample_probability, perturbation_factors, custom_explore_fn)
-        self.private: tuple[Path, ...] = tuple(tuple(key.split("/")) for key in private)
-
-    def decide(self, scene: Scene) -> list[Decision]:
-        """Return a clone for each ready member that the exploit rule has a donor for."""
-        decisions = []
-        for member, choice in self.exploit(scene).items():
-            if choice.donor is None:
-                decisions.append(Decision(member, "skip" if choice.tried else "continue", choice.reason))
-                continue
-            score = scene.points[member].score
-            decisions.append(
-                self._clone(scene, member, choice.donor, choice.reason, score=None if math.isnan(score) else score)
-            )
-        return decisions
-
-    def replace(self, scene: Scene, member: int) -> Decision | None:
-        """Return a clone of a member of the highest quantile (of the best one, where that is empty)."""
-        points = scene.points
-        donors = points.best(max(quantile_size(len(points), self.exploit.fraction), 1))
-        if not donors:
-            return None
-        donor = points.at(donors[int(scene.generator(member, "donor").integers(len(donors)))])
-        return self._clone(scene, member, donor, "took the place of a failed one")
-
-    def _clone(self, scene: Scene, member: int, donor: int, reason: str, **info: Any) -> Decision:
-        point = scene.points[donor]
-        base = inherit(scene.hparams(donor), scene.population.hparams(member), self.private)
-        hparams, changed = self.explore(scene, member, base)
-        info = {"donor": donor, "donor_score": point.score, "changed": changed, **info}
-        return Decision(member, "exploit", reason, point.checkpoint, hparams, info)
+        space = Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
+        self.interval = number(f"{who}(perturbation_interval=…)", perturbation_interval, above=0.0)
+        self.burn_in = number(f"{who}(burn_in_period=…)", burn_in_period, above=None)
+        self.fraction = Truncation(quantile_fraction).fraction
+        if exploit is not None and not callable(exploit):
+            raise ConfigError(f"{who}(exploit={exploit!r}) is no exploit rule: give one such as BinaryTournament()")
+        self.exploit: Exploit = Truncation(quantile_fraction) if exploit is None else exploit
+        self.mutation = Mutation(resample_probability, perturbation_factors, custom_explore_fn)
+        self.constraints = checked(constraints)
+        self.explore = explore_of(explore, self.mutation, self.constraints, space)
+        self.private, self.weights = paths("private", private), shares(weights)
 
     def describe(self) -> dict[str, Any]:
         """Return the strategy's name and settings as plain data, for the record."""
-        explore = self.explore
+        mutation = self.mutation
+        told = super().describe()
+        told.pop("fraction")  # it has Ray Tune's name, and runs of earlier versions know no other
+        if isinstance(self.exploit, Truncation):
+            told.pop("exploit")
+        if self.explore is mutation:
+            told.pop("explore")
         return {
-            **super().describe(),
-            "quantile_fraction": self.exploit.fraction,
-            "resample_probability": explore.resample_probability,
-            "perturbation_factors": list(explore.factors),
-            "custom_explore_fn": getattr(explore.custom, "__name__", None) if explore.custom else None,
-            "private": ["/".join(path) for path in self.private],
+            **told,
+            "quantile_fraction": self.fraction,
+            "resample_probability": mutation.resample_probability,
+            "perturbation_factors": list(mutation.factors),
+            "custom_explore_fn": getattr(mutation.custom, "__name__", None) if mutation.custom else None,
         }
 
-
-MAX_TIME = 1e300
-"""Far beyond any time, and far enough below infinity to be added to."""
-
-
-def _is_name(key: Any) -> bool:
-    return isinstance(key, str) and bool(key)
-
-
-def _number(name: str, value: Any, above: float | None) -> float:
-    fine = isinstance(value, (int, float)) and not isinstance(value, bool) and -MAX_TIME <= value <= MAX_TIME
-    if not fine or (value <= above if above is not None else value < 0):
-        bound = f"above {above:g}" if above is not None else "of at least 0"
-        raise ConfigError(f"PopulationBasedTraining({name}={value!r}) must be a finite number {bound}")
-    number: float = value
-    return number
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what an earlier version pickled with a run, before rules other than the two could be given."""
+        vars(self).update(state)
+        vars(self).setdefault("mutation", self.explore)
+        vars(self).setdefault("fraction", getattr(self.exploit, "fraction", self.fraction))

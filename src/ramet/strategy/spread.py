@@ -1,0 +1,127 @@
+"""Exploit rules that look at how far apart the scores are: where all are alike, nobody is cloned.
+
+Truncation replaces the worst quarter even of a field that differs by noise alone. These do not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ramet.errors import ConfigError
+from ramet.strategy.base import Scene
+from ramet.strategy.exploit import Choice, check_fraction
+
+ALIKE = "not far enough behind"
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadThreshold:
+    """Laggards, well below the mean, clone a leader, well above it; without a leader they explore by themselves.
+
+    Args:
+        deviations: how many standard deviations from the mean "well" is, at least 0.
+        margin: and how far at least, in units of the metric, at least 0.
+
+    Source: the population based training of Isaac Lab (NVIDIA, 2025): leaders are above max(mean + k sd, mean + a),
+    laggards below min(mean - k sd, mean - a). ``margin`` is 0 here, for no number suits every metric.
+    """
+
+    deviations: float = 0.1
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("deviations", "margin"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ConfigError(f"SpreadThreshold({name}={value!r}) must be a finite number of at least 0")
+
+    def __call__(self, scene: Scene) -> dict[int, Choice]:
+        """Return the choice of every ready member."""
+        points = scene.points
+        finite = [point.score for point in points.values() if math.isfinite(point.score)]
+        mean, sd = moments(finite)
+        far = max(self.deviations * sd, self.margin)
+        leaders = [m for m, point in points.items() if point.score > mean + far]
+        choices = {}
+        for member in scene.ready:
+            score = points[member].score
+            if score >= mean - far:
+                choices[member] = Choice(None, False, ALIKE)
+            elif leaders:
+                donor = leaders[scene.index(member, len(leaders), "donor")]
+                choices[member] = Choice(donor, True, "lagged, and cloned a leader")
+            else:
+                choices[member] = Choice(None, True, "lagged, and no leader was there", explores=True)
+        return choices
+
+
+@dataclass(frozen=True, slots=True)
+class GapThreshold:
+    """The worst clone one of the best only where the gap is beyond doubt; else they keep their weights and explore.
+
+    Args:
+        worst: share of the members that is replaced, rounded up, in [0, 0.5].
+        best: share of the members that is cloned, rounded up, in [0, 0.5].
+        deviations: the donor must be so many standard deviations better (the worst fifth left out), at least 0.
+        relative: and better by this share of its own score, at least 0.
+        own_hparams: chance in [0, 1] that a clone explores its own hyperparameters instead of the donor's.
+
+    Source: Petrenko et al. (2023), "DexPBT: Scaling up Dexterous Manipulation for Hand-Arm Systems with Population
+    Based Training", section IV, and its code. Differs from it in that the donor's score at the same experience is
+    looked for by `DexPBT`, not here.
+    """
+
+    worst: float = 0.125
+    best: float = 0.3
+    deviations: float = 0.5
+    relative: float = 0.05
+    own_hparams: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_fraction("worst", self.worst)
+        check_fraction("best", self.best)
+        for name in ("deviations", "relative", "own_hparams"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ConfigError(f"GapThreshold({name}={value!r}) must be a finite number of at least 0")
+
+    def __call__(self, scene: Scene) -> dict[int, Choice]:
+        """Return the choice of every ready member."""
+        points = scene.points
+        size = len(points)
+        bad, good = (math.ceil(round(size * share, 9)) if size > 1 else 0 for share in (self.worst, self.best))
+        finite = sorted(point.score for point in points.values() if math.isfinite(point.score))
+        _, sd = moments(finite[len(finite) // 5 :])
+        choices = {}
+        for member in scene.ready:
+            score = points[member].score
+            if points.rank(member) >= bad and not math.isnan(score):
+                choices[member] = Choice(None, False, "not among the worst")
+                continue
+            donors = points.best(good, above=score)
+            donor = points.at(donors[scene.index(member, len(donors), "donor")]) if donors else None
+            if donor is None or not self._far(score, points[donor].score, sd):
+                choices[member] = Choice(None, True, ALIKE, explores=True)
+                continue
+            own = scene.generator(member, "whose hyperparameters").random() < self.own_hparams
+            choices[member] = Choice(donor, True, "cloned one far ahead", source=member if own else None)
+        return choices
+
+    def _far(self, own: float, theirs: float, sd: float) -> bool:
+        gap = theirs - own
+        return not gap <= max(self.deviations * sd, self.relative * abs(theirs))  # NaN is as far behind as can be
+
+
+def moments(values: list[float]) -> tuple[float, float]:
+    """Return mean and standard deviation (of a sample); 0 where there are too few.
+
+    >>> moments([1.0, 2.0, 3.0])
+    (2.0, 1.0)
+    """
+    if not values:
+        return 0.0, 0.0
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, 0.0
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
