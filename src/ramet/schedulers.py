@@ -4,18 +4,23 @@ Below them what they are composed of: exploit rules say who clones whom, explore
 hyperparameters, and rules for one key what becomes of that.
 """
 
+from ramet.strategy.asha import ASHA
 from ramet.strategy.base import FIFO, Decision, Scene, Strategy
+from ramet.strategy.baselines import NoExploit, RandomSearch
 from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constrained
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
 from ramet.strategy.groups import Groups
+from ramet.strategy.multi_frequency import MultiFrequencyPBT
 from ramet.strategy.pbt import PopulationBasedTraining
+from ramet.strategy.replay import ScheduleReplay
 from ramet.strategy.rules import Chain, Either, Keep, OneMinus, Perturb, Resample, Scale, Shift
 from ramet.strategy.spread import GapThreshold, SpreadThreshold
 from ramet.strategy.tournament import BinaryTournament, InitiatorTournament, WelchTest
 
 __all__ = [
+    "ASHA",
     "FIFO",
     "BinaryTournament",
     "Chain",
@@ -29,15 +34,19 @@ __all__ = [
     "Groups",
     "InitiatorTournament",
     "Keep",
+    "MultiFrequencyPBT",
     "Mutation",
     "Never",
+    "NoExploit",
     "OneMinus",
     "PerKey",
     "Perturb",
     "PopulationBasedTraining",
+    "RandomSearch",
     "Resample",
     "Scale",
     "Scene",
+    "ScheduleReplay",
     "Shift",
     "SpreadThreshold",
     "Strategy",
