@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ramet.strategy.base import Strategy as Strategy
     from ramet.strategy.baselines import NoExploit as NoExploit
     from ramet.strategy.baselines import RandomSearch as RandomSearch
+    from ramet.strategy.ladder import LadderPBT as LadderPBT
     from ramet.strategy.multi_frequency import MultiFrequencyPBT as MultiFrequencyPBT
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
     from ramet.strategy.replay import ScheduleReplay as ScheduleReplay
@@ -97,6 +98,7 @@ _HOMES = {
     "strategy.asha": "ASHA",
     "strategy.base": "FIFO Strategy",
     "strategy.baselines": "NoExploit RandomSearch",
+    "strategy.ladder": "LadderPBT",
     "strategy.multi_frequency": "MultiFrequencyPBT",
     "strategy.pbt": "PopulationBasedTraining",
     "strategy.replay": "ScheduleReplay",

@@ -12,6 +12,7 @@ from ramet.strategy.constraints import Constrained
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
 from ramet.strategy.groups import Groups
+from ramet.strategy.ladder import LadderPBT
 from ramet.strategy.multi_frequency import MultiFrequencyPBT
 from ramet.strategy.pbt import PopulationBasedTraining
 from ramet.strategy.replay import ScheduleReplay
@@ -34,6 +35,7 @@ __all__ = [
     "Groups",
     "InitiatorTournament",
     "Keep",
+    "LadderPBT",
     "MultiFrequencyPBT",
     "Mutation",
     "Never",

@@ -9,6 +9,7 @@ from typing import Any
 
 from ramet.errors import ConfigError
 from ramet.space import Space
+from ramet.strategy.arguments import rising
 from ramet.strategy.base import Scene
 from ramet.strategy.exploit import CLONED, NO_DONOR, Choice
 from ramet.strategy.groups import in_group
@@ -135,11 +136,6 @@ class MultiFrequencyPBT(PopulationBasedTraining):
         synch: bool = True,
         **more: Any,
     ) -> None:
-        fine = isinstance(frequencies, Sequence) and not isinstance(frequencies, str) and len(frequencies) > 0
-        if not fine or any(isinstance(f, bool) or not isinstance(f, int) or f < 1 for f in frequencies):
-            raise ConfigError(f"frequencies={frequencies!r} must be integers of at least 1, such as (1, 10, 25, 50)")
-        if list(frequencies) != sorted(set(frequencies)):
-            raise ConfigError(f"frequencies={frequencies!r} must rise, each once: the fastest group comes first")
         if "quantile_fraction" in more or "exploit" in more:
             raise ConfigError(
                 f"{type(self).__name__} clones quarters of its groups and takes neither quantile_fraction= nor "
@@ -157,7 +153,7 @@ class MultiFrequencyPBT(PopulationBasedTraining):
             synch=synch,
             **more,
         )
-        self.frequencies = tuple(frequencies)
+        self.frequencies = rising("frequencies", frequencies)
         self.exploit = Frequencies(self.frequencies, self.interval)
 
     def founders(self, configs: Sequence[Mapping[str, Any]], space: Space, seed: int) -> list[Mapping[str, Any]]:
