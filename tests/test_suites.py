@@ -136,6 +136,8 @@ class TestSynchronousASHA(StrategySuite):
 
 
 class TestScheduleReplay(StrategySuite):
+    draws = False
+
     def make(self, mutations):
         return ramet.ScheduleReplay([(1, {"h": 0.25, "lr": 0.01}), (6, {"h": 0.75}), (8, {"h": 0.5})])
 
