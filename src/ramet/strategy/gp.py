@@ -1,0 +1,189 @@
+"""A small exact Gaussian process whose past fades: the model behind PB2, on numpy alone.
+
+    k = variance * exp(-|x - x'|^2 / length) * (1 - fading)^(|t - t'| / 2)                       (Parker-Holder 2020)
+
+and where rows hold categories too, of which a share ``same`` is equal in both, with k_x = exp(-|x - x'|^2 / length):
+
+    k = variance * ((1 - mixing) (k_x + same) + mixing k_x same) * (1 - fading)^(|t - t'| / 2)   (Parker-Holder 2021)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Theta(NamedTuple):
+    """What a process is like: see the kernel above; ``noise`` is the variance that comes on top of it in each row."""
+
+    variance: float = 1.0
+    length: float = 0.3
+    fading: float = 0.1
+    noise: float = 0.3
+    mixing: float = 0.5
+
+
+LEAST = Theta(0.05, 1e-5, 0.0, 1e-3, 0.0)
+MOST = Theta(10.0, 1.0, 0.5, 5.0, 1.0)
+"""Between these the likeliest are sought, for values with mean 0 and variance 1. The least noise keeps all matrices
+of up to some hundred rows well conditioned, equal rows included."""
+
+_LOGARITHMIC = np.array([True, True, False, True, False])
+_LOW, _HIGH = (np.where(_LOGARITHMIC, np.log(np.maximum(end, 1e-9)), end) for end in (LEAST, MOST))
+
+
+class Rows(NamedTuple):
+    """Where something was tried: ``x`` (n, d) in about [0, 1], ``t`` (n,), codes of categories ``h`` (n, c)."""
+
+    x: Array
+    t: Array
+    h: Array
+
+    def and_(self, more: Rows) -> Rows:
+        """Return these rows, and then ``more``."""
+        return Rows(*(np.concatenate(both) for both in zip(self, more, strict=True)))
+
+
+class Gaps(NamedTuple):
+    """How far rows are apart: squared in ``x``, in ``t``, and the share of equal categories (None without any)."""
+
+    x: Array
+    t: Array
+    same: Array | None
+
+    @classmethod
+    def between(cls, a: Rows, b: Rows) -> Gaps:
+        """Return the gaps between each row of ``a`` and each of ``b``."""
+        x = np.zeros((len(a.t), len(b.t)))
+        for one, other in zip(a.x.T, b.x.T, strict=True):
+            x += np.subtract.outer(one, other) ** 2
+        same = (a.h[:, None, :] == b.h[None, :, :]).mean(axis=2) if a.h.shape[1] else None
+        return cls(x, np.abs(np.subtract.outer(a.t, b.t)), same)
+
+
+def covariance(theta: Theta, gaps: Gaps) -> Array:
+    """Return k for each pair of rows, without noise.
+
+    >>> rows = Rows(np.array([[0.0], [1.0]]), np.array([0.0, 2.0]), np.zeros((2, 0)))
+    >>> covariance(Theta(length=1.0, fading=0.5), Gaps.between(rows, rows)).round(3).tolist()
+    [[1.0, 0.184], [0.184, 1.0]]
+    """
+    near, fades = np.exp(gaps.x / -theta.length), np.exp(np.log1p(-theta.fading) / 2 * gaps.t)
+    if gaps.same is not None:
+        near = (1 - theta.mixing) * (near + gaps.same) + theta.mixing * near * gaps.same
+    return theta.variance * near * fades
+
+
+def evidence(theta: Theta, gaps: Gaps, y: Array) -> tuple[float, Array]:
+    """Return the log-likelihood of the values ``y`` at rows with these gaps, and its gradient by ``theta``.
+
+    With K = k + noise I and a = K^-1 y: log p = -(y a + log |K| + n log 2 pi) / 2, and by any of theta
+    tr((a a' - K^-1) dK) / 2 (Rasmussen and Williams 2006, equations 2.30 and 5.9).
+    """
+    k = covariance(theta, gaps)
+    noisy = k + theta.noise * np.eye(len(y))
+    logarithm, inverse = np.linalg.slogdet(noisy)[1], np.linalg.inv(noisy)
+    a = inverse @ y
+    value = -(y @ a + logarithm + len(y) * np.log(2 * np.pi)) / 2
+    w = np.outer(a, a) - inverse
+    near = np.exp(gaps.x / -theta.length)
+    by_near = by_mixing = theta.variance * w * np.exp(np.log1p(-theta.fading) / 2 * gaps.t)
+    if gaps.same is not None:
+        by_near = by_mixing * (1 - theta.mixing + theta.mixing * gaps.same)
+    wk = w * k
+    gradient = [
+        wk.sum() / theta.variance,
+        np.vdot(by_near, near * gaps.x) / theta.length**2,
+        -np.vdot(wk, gaps.t) / 2 / (1 - theta.fading),
+        np.trace(w),
+        0.0 if gaps.same is None else np.vdot(by_mixing, near * gaps.same - near - gaps.same),
+    ]
+    return float(value), np.array(gradient) / 2
+
+
+def likeliest(rows: Rows, y: Array) -> Theta:
+    """Return the theta within its bounds under which ``y`` is likeliest, from the better of a few starts.
+
+    Values that do not differ, or fewer than three, tell nothing: then it is `Theta()`.
+    """
+    if len(y) < 3 or not np.ptp(y) > 0:
+        return Theta()
+    gaps = Gaps.between(rows, rows)
+
+    def loss(z: Array) -> tuple[float, Array]:
+        theta = _theta(z)
+        value, gradient = evidence(theta, gaps, y)
+        return -value, -gradient * np.where(_LOGARITHMIC, theta, 1.0) * (_HIGH - _LOW)
+
+    starts = [Theta(length=length, noise=noise) for length in (0.03, 0.3) for noise in (0.1, 0.7)]
+    return _theta(lowest(loss, min(map(_unit, starts), key=lambda z: loss(z)[0])))
+
+
+def _unit(theta: Theta) -> Array:
+    """Return theta as a place in the unit box, logarithms where orders of magnitude are alike."""
+    scaled: Array = (np.where(_LOGARITHMIC, np.log(np.maximum(theta, 1e-9)), theta) - _LOW) / (_HIGH - _LOW)
+    return scaled
+
+
+def _theta(z: Array) -> Theta:
+    flat = _LOW + z * (_HIGH - _LOW)
+    return Theta(*(float(v) for v in np.clip(np.where(_LOGARITHMIC, np.exp(flat), flat), LEAST, MOST)))
+
+
+def lowest(loss: Callable[[Array], tuple[float, Array]], z: Array, steps: int = 25, enough: float = 0.01) -> Array:
+    """Return a local minimum of ``loss`` (value and gradient) in the unit box: BFGS, projected (Bertsekas 1982).
+
+    It ends after so many ``steps``, or when one brings less than ``enough``.
+    """
+    value, gradient = loss(z)
+    curvature = np.eye(len(z)) * 0.1 / max(np.abs(gradient).max(), 0.1)
+    for _ in range(steps):
+        free = ~(((z <= 0) & (gradient > 0)) | ((z >= 1) & (gradient < 0)))
+        way = -np.where(np.outer(free, free), curvature, 0.0) @ gradient
+        way /= max(np.abs(way).max() / 0.3, 1.0)
+        for shorter in (1.0, 0.25, 0.05, 0.005):
+            to = np.clip(z + shorter * way, 0.0, 1.0)
+            there, slope = loss(to)
+            if there < value:
+                break
+        else:
+            return z
+        gain, s, change = value - there, to - z, slope - gradient
+        z, value, gradient = to, there, slope
+        if gain < enough:
+            break
+        if (bend := s @ change) > 1e-12:  # the usual update of the inverse of the second derivatives
+            across = np.eye(len(z)) - np.outer(s, change) / bend
+            curvature = across @ curvature @ across.T + np.outer(s, s) / bend
+    return z
+
+
+class Process:
+    """The process given ``y`` at ``rows``: its mean is that of the values, its spread knows of ``pending`` rows too.
+
+    What is tried just now has no value yet. It lessens the spread all the same, which never depends on values (the
+    "hallucinated" points of Desautels, Krause and Burdick 2014). Rows or values that are not finite are left out.
+    """
+
+    def __init__(self, theta: Theta, rows: Rows, y: Array, pending: Rows | None = None) -> None:
+        fine = np.isfinite(y) & np.isfinite(rows.t) & np.isfinite(rows.x).all(axis=1)
+        self.theta, self.rows, y = theta, Rows(*(part[fine] for part in rows)), y[fine]
+        self.size = len(y)
+        if pending is not None:
+            self.rows = self.rows.and_(pending)
+        k = covariance(theta, Gaps.between(self.rows, self.rows))
+        # The first block of a Cholesky factor is the factor of the first block, so one serves mean and spread.
+        self._root = np.linalg.inv(np.linalg.cholesky(k + theta.noise * np.eye(len(k))))
+        first = self._root[: self.size, : self.size]
+        self._weights = first.T @ (first @ y)
+
+    def at(self, rows: Rows) -> tuple[Array, Array]:
+        """Return mean and standard deviation at each of ``rows``, of what is beneath the noise."""
+        k = covariance(self.theta, Gaps.between(rows, self.rows))
+        prior = self.theta.variance * (2 - self.theta.mixing if rows.h.shape[1] else 1.0)
+        known = ((k @ self._root.T) ** 2).sum(axis=1)
+        return k[:, : self.size] @ self._weights, np.sqrt(np.maximum(prior - known, 0.0))
