@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from ramet.space import uniform as uniform
     from ramet.strategy.base import FIFO as FIFO
     from ramet.strategy.base import Strategy as Strategy
+    from ramet.strategy.pb2 import PB2 as PB2
+    from ramet.strategy.pb2_mix import PB2Mix as PB2Mix
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
     from ramet.trainable import with_parameters as with_parameters
     from ramet.trainable import with_resources as with_resources
@@ -89,6 +91,8 @@ _HOMES = {
     "space": "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
     "strategy.base": "FIFO Strategy",
+    "strategy.pb2": "PB2",
+    "strategy.pb2_mix": "PB2Mix",
     "strategy.pbt": "PopulationBasedTraining",
     "trainable": "with_parameters with_resources",
     "tuner": "Tuner",

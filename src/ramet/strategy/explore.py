@@ -71,7 +71,7 @@ class Mutation:
                 values[path] = domain.perturb(get(config, path), rng, self.factors)
         mutated: Config = with_values(config, values)
         if self.custom is not None:
-            mutated = self._customised(scene, member, mutated)
+            mutated = customised(self.custom, scene, member, mutated)
         changed = {
             "/".join(path): [get(config, path), get(mutated, path, None)]
             for path in scene.space.mutable
@@ -79,25 +79,29 @@ class Mutation:
         }
         return mutated, changed
 
-    def _customised(self, scene: Scene, member: int, config: Config) -> Config:
-        assert self.custom is not None
-        try:
-            result = scene.space.call(self.custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
-        except Exception as error:
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} raised {type(error).__name__}: {error}; it was given {config}"
-            ) from error
-        if not isinstance(result, Mapping):
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} returned {type(result).__name__}, not a configuration: it must "
-                "return the dict that the clone trains with"
-            )
-        lost = ["/".join(path) for path in scene.space.mutable if get(result, path, _ABSENT) is _ABSENT]
-        if lost:
-            raise StrategyError(
-                f"custom_explore_fn={self.custom!r} returned a configuration without {lost}: it must return all that "
-                "the clone trains with, changed or not"
-            )
-        return with_values(
-            result, {path: domain.clip(get(result, path)) for path, domain in scene.space.mutable.items()}
+
+def customised(custom: Callable[[dict[str, Any]], dict[str, Any]], scene: Scene, member: int, config: Config) -> Config:
+    """Return what the user's function ``custom`` makes of the configuration, its mutable keys within their domains.
+
+    Raises:
+        StrategyError: the function raised, or returned no configuration, or one that lacks a mutable key: the user's
+            fault.
+    """
+    try:
+        result = scene.space.call(custom, scene.generator(member, "custom_explore_fn"), (copied(config),))
+    except Exception as error:
+        raise StrategyError(
+            f"custom_explore_fn={custom!r} raised {type(error).__name__}: {error}; it was given {config}"
+        ) from error
+    if not isinstance(result, Mapping):
+        raise StrategyError(
+            f"custom_explore_fn={custom!r} returned {type(result).__name__}, not a configuration: it must "
+            "return the dict that the clone trains with"
         )
+    lost = ["/".join(path) for path in scene.space.mutable if get(result, path, _ABSENT) is _ABSENT]
+    if lost:
+        raise StrategyError(
+            f"custom_explore_fn={custom!r} returned a configuration without {lost}: it must return all that "
+            "the clone trains with, changed or not"
+        )
+    return with_values(result, {path: domain.clip(get(result, path)) for path, domain in scene.space.mutable.items()})

@@ -78,9 +78,10 @@ class PopulationBasedTraining(Strategy):
     ) -> None:
         del log_config, require_attrs
         super().__init__(time_attr, metric, mode, synch)
+        who = type(self).__name__
         if not hyperparam_mutations and custom_explore_fn is None:
             raise ConfigError(
-                "PopulationBasedTraining needs hyperparam_mutations (what may change, and within which domain) or "
+                f"{who} needs hyperparam_mutations (what may change, and within which domain) or "
                 "custom_explore_fn: with neither every clone would be a plain copy"
             )
         if hyperparam_mutations is not None and not isinstance(hyperparam_mutations, Mapping):
@@ -92,8 +93,8 @@ class PopulationBasedTraining(Strategy):
             raise ConfigError(f"private={private!r} must be a sequence of keys, such as ('seed', 'data/fold')")
         self.mutations = dict(hyperparam_mutations or {})
         Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
-        self.interval = _number("perturbation_interval", perturbation_interval, above=0.0)
-        self.burn_in = _number("burn_in_period", burn_in_period, above=None)
+        self.interval = _number(who, "perturbation_interval", perturbation_interval, above=0.0)
+        self.burn_in = _number(who, "burn_in_period", burn_in_period, above=None)
         self.exploit = Truncation(quantile_fraction)
         self.explore = Mutation(resample_probability, perturbation_factors, custom_explore_fn)
         self.private: tuple[Path, ...] = tuple(tuple(key.split("/")) for key in private)
@@ -148,10 +149,10 @@ def _is_name(key: Any) -> bool:
     return isinstance(key, str) and bool(key)
 
 
-def _number(name: str, value: Any, above: float | None) -> float:
+def _number(who: str, name: str, value: Any, above: float | None) -> float:
     fine = isinstance(value, (int, float)) and not isinstance(value, bool) and -MAX_TIME <= value <= MAX_TIME
     if not fine or (value <= above if above is not None else value < 0):
         bound = f"above {above:g}" if above is not None else "of at least 0"
-        raise ConfigError(f"PopulationBasedTraining({name}={value!r}) must be a finite number {bound}")
+        raise ConfigError(f"{who}({name}={value!r}) must be a finite number {bound}")
     number: float = value
     return number
