@@ -141,7 +141,19 @@ def _snap(domain: Domain) -> Callable[[Array], Array]:
     """Return what brings places to those that the domain has a value at."""
     if all(abs(domain.encode(domain.decode(u)) - u) < 1e-6 for u in (0.1234, 0.3817, 0.6271, 0.8393)):
         return lambda places: places
-    return lambda places: np.array([domain.encode(domain.decode(float(u))) for u in places])
+    known: dict[tuple[type, Any], float] = {}
+
+    def place(u: float) -> float:
+        value = domain.decode(u)
+        try:
+            key = type(value), value
+            if key not in known:
+                known[key] = domain.encode(value)
+            return known[key]
+        except TypeError:  # a list, say, has no hash
+            return domain.encode(value)
+
+    return lambda places: np.array([place(u) for u in places.tolist()])
 
 
 def _stands(scene: Scene, config: Config) -> Point | None:

@@ -133,14 +133,14 @@ def likeliest(rows: Rows, y: Array) -> Theta:
     parts = [(Rows(*(part[i::count] for part in rows)), y[i::count]) for i in range(count)]
     blocks = [(Gaps.between(part, part), values) for part, values in parts]
 
-    def loss(z: Array) -> tuple[float, Array]:
+    def loss(z: Array, first: int | None = None) -> tuple[float, Array]:
         theta = _theta(z)
-        found = [evidence(theta, gaps, values) for gaps, values in blocks]
+        found = [evidence(theta, gaps, values) for gaps, values in blocks[:first]]
         slope = sum(gradient for _, gradient in found) * np.where(_LOGARITHMIC, theta, 1.0) * (_HIGH - _LOW)
         return -sum(value for value, _ in found), -slope
 
     starts = [Theta(length=length, noise=noise) for length in (0.03, 0.3) for noise in (0.1, 0.7)]
-    return _theta(lowest(loss, min(map(_unit, starts), key=lambda z: loss(z)[0])))
+    return _theta(lowest(loss, min(map(_unit, starts), key=lambda z: loss(z, first=1)[0])))
 
 
 def _unit(theta: Theta) -> Array:

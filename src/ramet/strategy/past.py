@@ -49,12 +49,16 @@ class Past:
 
     def rows(self, tried: list[tuple[Point, Config]]) -> Rows:
         """Return what was tried, and from where, as rows of the process."""
-        x = [[domain.encode(get(config, path)) for path, domain in self.numbers.items()] for _, config in tried]
-        h = [[domain.encode(get(config, path)) for path, domain in self.listed.items()] for _, config in tried]
-        r = self._scores.at([point.score for point, _ in tried])
-        wide = (np.array(part, dtype=float).reshape(len(tried), -1) for part in (r, x, h))
-        scores, places, codes = wide if tried else (np.zeros((0, n)) for n in (1, len(self.numbers), len(self.listed)))
-        return Rows(np.hstack([scores, places]), np.array([self.when(point) for point, _ in tried]), codes)
+        columns, count = {**self.numbers, **self.listed}, len(self.numbers)
+        different = {id(config): config for _, config in tried}  # a segment's stretches share one
+        places = {
+            name: [domain.encode(get(config, path)) for path, domain in columns.items()]
+            for name, config in different.items()
+        }
+        scores = self._scores.at([point.score for point, _ in tried])
+        x = np.array([places[id(config)] for _, config in tried]).reshape(len(tried), len(columns))
+        t = np.array([self.when(point) for point, _ in tried])
+        return Rows(np.column_stack([scores, x[:, :count]]), t, x[:, count:])
 
     def when(self, point: Point) -> float:
         """Return the time of a point in stretches, before (or after) the newest one's end."""
