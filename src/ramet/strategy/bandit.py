@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ramet.domains import Categorical, Domain
+from ramet.domains.values import same
 from ramet.space import Path, get, with_values
 from ramet.strategy.base import Scene
 from ramet.strategy.explore import Config, customised
@@ -161,6 +162,6 @@ def _stands(scene: Scene, config: Config) -> Point | None:
     points, keys = scene.points, list(scene.space.mutable)
     ranked = [points.at(rank) for rank in reversed(points.best(len(points)))]
     for member in ranked:
-        if all(get(scene.hparams(member), path, _MISSING) == get(config, path, None) for path in keys):
+        if all(same(get(scene.hparams(member), path, _MISSING), get(config, path, None)) for path in keys):
             return points[member]
     return points[ranked[0]] if ranked else None

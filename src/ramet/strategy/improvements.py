@@ -78,8 +78,8 @@ class Scale(NamedTuple):
     Far out are those further than three times the distance of the quartiles from them (the outer fences of Tukey
     1977): one score of a diverged member must not make all others look the same.
 
-    >>> Scale.of([1.0, 2.0, 3.0, -1e300]).at([1.0, 3.0]).tolist() != [1.0, 1.0]
-    True
+    >>> Scale.of([1.0, 2.0, 3.0, 4.0, -1e300]).at([-1e300, 1.0, 4.0]).round(2).tolist()
+    [0.0, 0.67, 1.0]
     """
 
     size: float
