@@ -330,6 +330,15 @@ def test_a_window_of_one_and_a_history_without_the_key():
     assert clones(pb2(window=1), population).popitem()[1].info["rows"] == 1
     more = {**X, "y": ramet.uniform(0, 1)}
     assert Past(Scene.of(population, Space(None, more), range(6)), 200, 5, mixed=False).size == 0
+    for member, number in enumerate(range(len(population.segments), len(population.segments) + 3)):
+        population.apply(Opened(number, member, None, 0, {"x": 0.5, "y": 0.1 * member}))
+        for now in (5, 10):
+            population.apply(Reported(number, now - 4, now, {"s": 0.0}, "", "", 0.0))
+            population.apply(Kept(number, now, float(now), float(now * member), 0.0, 0.0))
+    scene = Scene.of(population, Space(None, more), [0, 1, 2])
+    explored, changed = Bandit(5.0)(scene, 0, {"x": 0.5, "y": 0.2})
+    assert Past(scene, 200, 5, mixed=False).size == 3
+    assert explored.keys() == changed.keys() == {"x", "y"}
 
 
 # ---------------------------------------------------------------------- categories

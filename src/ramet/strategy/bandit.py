@@ -15,7 +15,7 @@ from ramet.space import Path, get, with_values
 from ramet.strategy.base import Scene
 from ramet.strategy.explore import Config, customised
 from ramet.strategy.gp import Array, Rows
-from ramet.strategy.past import Past
+from ramet.strategy.past import Past, has_all
 
 if TYPE_CHECKING:
     from ramet.core.population import Point
@@ -78,9 +78,10 @@ class Batch:
     def __init__(self, rule: Bandit, scene: Scene, donors: Mapping[int, int]) -> None:
         self.rule, self.donors, self.past = rule, donors, Past(scene, rule.window, rule.span, mixed=rule.mixed)
         self.trying: dict[int, tuple[Point, Config]] = {
-            member.number: (member.point, scene.population.hparams(member.number))
+            member.number: (member.point, config)
             for member in scene.population.live
             if member.number not in donors and member.point is not None and math.isfinite(member.point.score)
+            if has_all(config := scene.population.hparams(member.number), scene.space.mutable)
         }
 
     def __call__(self, scene: Scene, member: int, config: Config) -> tuple[Config, dict[str, Any]]:
@@ -97,10 +98,8 @@ class Batch:
                 values[path] = domain.sample(rngs[path])
         left = {path: domain for path, domain in self.past.numbers.items() if path not in values}
         if left and point is not None:
-            for (path, domain), u in zip(
-                left.items(), self._best(point, with_values(config, values), rngs), strict=True
-            ):
-                values[path] = domain.decode(u)
+            places = self._best(point, with_values(config, values), rngs)
+            values.update({path: left[path].decode(u) for path, u in zip(left, places, strict=True)})
         for path in rule.whole & values.keys():
             if type(get(config, path)) is int and mutable[path].contains(number := round(values[path])):
                 values[path] = number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Past:
         self.numbers = {path: domain for path, domain in keys if not isinstance(domain, Categorical)}
         self.listed = {path: domain for path, domain in keys if isinstance(domain, Categorical) and mixed}
         found = stretches(scene.population, window, span)
-        self.found = [row for row in found if all(_has(row.hparams, path) for path in scene.space.mutable)]
+        self.found = [row for row in found if has_all(row.hparams, scene.space.mutable)]
         self.size = len(self.found)
         if not self.found:
             return
@@ -73,5 +74,6 @@ class Past:
         return [rounds[number] for number in sorted(rounds)]
 
 
-def _has(config: Config, path: Path) -> bool:
-    return get(config, path, _MISSING) is not _MISSING
+def has_all(config: Config, paths: Iterable[Path]) -> bool:
+    """Return whether ``config`` has a value at all ``paths``; one from before a key was added has not."""
+    return all(get(config, path, _MISSING) is not _MISSING for path in paths)
