@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from ramet.strategy.baselines import RandomSearch as RandomSearch
     from ramet.strategy.ladder import LadderPBT as LadderPBT
     from ramet.strategy.multi_frequency import MultiFrequencyPBT as MultiFrequencyPBT
+    from ramet.strategy.pb2 import PB2 as PB2
+    from ramet.strategy.pb2_mix import PB2Mix as PB2Mix
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
     from ramet.strategy.replay import ScheduleReplay as ScheduleReplay
     from ramet.trainable import with_parameters as with_parameters
@@ -100,6 +102,8 @@ _HOMES = {
     "strategy.baselines": "NoExploit RandomSearch",
     "strategy.ladder": "LadderPBT",
     "strategy.multi_frequency": "MultiFrequencyPBT",
+    "strategy.pb2": "PB2",
+    "strategy.pb2_mix": "PB2Mix",
     "strategy.pbt": "PopulationBasedTraining",
     "strategy.replay": "ScheduleReplay",
     "trainable": "with_parameters with_resources",

@@ -14,6 +14,8 @@ from ramet.strategy.explore import Custom, Mutation, PerKey, Then
 from ramet.strategy.groups import Groups
 from ramet.strategy.ladder import LadderPBT
 from ramet.strategy.multi_frequency import MultiFrequencyPBT
+from ramet.strategy.pb2 import PB2
+from ramet.strategy.pb2_mix import PB2Mix
 from ramet.strategy.pbt import PopulationBasedTraining
 from ramet.strategy.replay import ScheduleReplay
 from ramet.strategy.rules import Chain, Either, Keep, OneMinus, Perturb, Resample, Scale, Shift
@@ -23,6 +25,7 @@ from ramet.strategy.tournament import BinaryTournament, InitiatorTournament, Wel
 __all__ = [
     "ASHA",
     "FIFO",
+    "PB2",
     "BinaryTournament",
     "Chain",
     "Choice",
@@ -41,6 +44,7 @@ __all__ = [
     "Never",
     "NoExploit",
     "OneMinus",
+    "PB2Mix",
     "PerKey",
     "Perturb",
     "PopulationBasedTraining",
