@@ -84,6 +84,7 @@ class Problem:
         founders: how many members a sample of ``space`` makes: more than one where it holds grids.
         objectives: where there are several to be weighed against each other, metric -> mode.
         reference: with ``objectives``, the point that hypervolumes are measured from, in their order.
+        needs: libraries that it imports and that Ramet does not depend on.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Problem:
     founders: int = 1
     objectives: Mapping[str, str] = field(default_factory=dict)
     reference: tuple[float, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Problem({self.name!r})"
