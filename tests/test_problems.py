@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 
 import numpy as np
 import pytest
 
 import ramet
-from ramet.errors import ConfigError
-from ramet.problems import PROBLEMS, Problem
+from ramet.errors import ConfigError, TrainableError
+from ramet.problems import PROBLEMS, Problem, digits
+from ramet.problems.goals import area
 from ramet.space import Space
 
 NAMES = list(PROBLEMS)
@@ -44,6 +46,15 @@ class Alone:
         with pytest.raises(_EnoughError):
             problem.train(config)
         return rows, saved
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Let linear algebra use one thread: with more, small matrices take many times as long where cores are busy."""
+    import threadpoolctl  # scikit-learn brings it along
+
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
@@ -124,13 +135,13 @@ def test_a_step_changes_no_state_that_it_was_given(name):
 
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name in NAMES for key in PROBLEMS[name].mutations])
 def test_every_hyperparameter_matters(name, key):
-    """Two values of a hyperparameter lead to different scores."""
+    """Two values of a hyperparameter lead to different scores, whatever all other hyperparameters are."""
     problem = PROBLEMS[name]
-    base = founders(problem, 1)[0]
-    domain = problem.mutations[key]
-    low, high = ({**base, key: domain.decode(u)} for u in (0.3, 0.8))
+    drawn = founders(problem, 3 if problem.needs else 20)
+    base = {other: np.array([config[other] for config in drawn]) for other in drawn[0]}
+    low, high = ({**base, key: problem.mutations[key].decode(u)} for u in (0.3, 0.8))
 
-    assert problem.play(low, steps=5)[0] != problem.play(high, steps=5)[0]
+    assert (problem.play(low) != problem.play(high)).any()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if PROBLEMS[name].optimum.schedule])
@@ -276,3 +287,156 @@ def test_a_population_climbs_where_a_grid_search_is_stuck(tmp_path):
 
     assert reached["grid"] == pytest.approx(0.39, abs=1e-6)
     assert reached["population"] > 1.1
+
+
+# ---------------------------------------------------------------------- the drifting bandit
+
+
+def test_no_constant_arm_comes_far():
+    """The best of all constant arms reaches what is said, far below what following the drift reaches."""
+    problem = PROBLEMS["drift"]
+    reached = problem.play({"h": np.linspace(0, 1, 2001)})
+
+    assert reached.max() == pytest.approx(problem.optimum.landmarks["the best constant"], abs=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.3])
+def test_the_noise_of_reports_is_as_large_as_is_asked(noise):
+    """Reports lie around the true score with the standard deviation of the configuration; the truth is not moved."""
+    problem, rng = PROBLEMS["drift"], np.random.default_rng(0)
+    state, metrics = problem.step(problem.begin(20000), {"h": 0.1, "noise": noise}, rng)
+    off = metrics["score"] - metrics["true_score"]
+
+    assert (metrics["true_score"] == 1 / 60).all()
+    assert off.std() == pytest.approx(noise, rel=0.03)
+    assert abs(off.mean()) <= 4 * noise / math.sqrt(20000)
+    assert (problem.score(state) == metrics["true_score"]).all()
+
+
+def test_the_drift_is_over_after_a_life():
+    """A model that trains on after its 60 steps is paid nothing more."""
+    problem = PROBLEMS["drift"]
+
+    assert (problem.play({"h": 0.1}, steps=70) == problem.play({"h": 0.1}, steps=60)).all()
+
+
+# ---------------------------------------------------------------------- the two goals
+
+
+def test_the_area_is_what_a_grid_of_points_counts():
+    """The area that points cover is the share of a fine grid's points that one of them dominates."""
+    rng = np.random.default_rng(0)
+    at = (np.arange(1000) + 0.5) / 1000
+    for count in (1, 2, 7):
+        points = [*rng.random((count, 2)).tolist(), [-0.5, 0.5]]
+        covered = np.zeros((1000, 1000), bool)
+        for gain, thrift in points:
+            covered |= (at[:, None] < gain) & (at[None, :] < thrift)
+        assert area([tuple(point) for point in points]) == pytest.approx(covered.mean(), abs=2e-3)
+    assert area([]) == 0
+
+
+def test_the_front_of_the_two_goals_is_a_quarter_circle():
+    """On the schedule every aim reaches the unit circle, which many aims cover to pi/4, and no schedule crosses it."""
+    problem, many, rng = PROBLEMS["two-goals"], 2000, np.random.default_rng(0)
+    best = np.array([[1 - k / 60] for k in range(60)])
+    aims = np.linspace(0, 1, many)
+    ends = ends_of(problem, {"pace": np.repeat(best, many, 1), "aim": np.tile(aims, (60, 1))})
+    assert np.hypot(*ends) == pytest.approx(np.ones(many))
+    assert area(list(zip(*ends.tolist(), strict=True))) == pytest.approx(problem.optimum.value, abs=1e-3)
+    assert problem.optimum.value == math.pi / 4
+
+    pace = np.clip(best + rng.normal(0, 0.1, (60, many)), 0, 1)
+    crossed = ends_of(problem, {"pace": pace, "aim": rng.random((60, many))})
+    assert np.hypot(*crossed).max() < 1
+    inner = np.arange(1, 17) / 17 * math.pi / 2
+    even = area(list(zip(np.cos(inner).tolist(), np.sin(inner).tolist(), strict=True)))
+    assert even < problem.optimum.landmarks["16 models, spread as well as can be"] < even + 2e-3
+
+
+def ends_of(problem, schedule):
+    """Return gain and thrift at the end of schedules, an array of two rows."""
+    rng, state = np.random.default_rng(0), problem.begin(schedule["pace"].shape[1])
+    for number in range(problem.steps):
+        state, metrics = problem.step(state, {name: value[number] for name, value in schedule.items()}, rng)
+    return np.array([metrics["gain"], metrics["thrift"]])
+
+
+# ---------------------------------------------------------------------- the digits
+
+
+def test_the_digits_are_split_in_the_same_way_always():
+    """Three quarters are trained on, one is held out, no image is in both, and every digit is in each."""
+    train, held = digits.images()
+
+    assert (len(train.labels), len(held.labels)) == (1348, 449)
+    assert np.bincount(held.labels).min() > 30
+    assert {row.tobytes() for row in train.pixels} & {row.tobytes() for row in held.pixels} == set()
+    digits.images.cache_clear()
+    assert (digits.images()[1].labels == held.labels).all()
+
+
+def test_the_gradient_of_the_network_is_that_of_its_loss():
+    """Slopes agree with differences of the mean cross entropy, dropout included."""
+    rng = np.random.default_rng(0)
+    weights = {name: array.astype(float) for name, array in digits.fresh(2, rng).items()}
+    pixels, labels = rng.random((2, 8, 64)), rng.integers(0, 10, (2, 8))
+    keep = (rng.random((2, 8, digits.HIDDEN)) > 0.3) / 0.7
+
+    def losses():
+        hidden = np.maximum(pixels @ weights["w1"] + weights["b1"], 0) * keep
+        raw = hidden @ weights["w2"] + weights["b2"]
+        told = np.take_along_axis(raw, labels[..., None], -1)[..., 0]
+        return (np.log(np.exp(raw).sum(-1)) - told).mean(-1)
+
+    slopes = digits._slopes(weights, pixels, labels, keep)
+    for name, array in weights.items():
+        for _ in range(5):
+            at = (slice(None), *(int(rng.integers(size)) for size in array.shape[1:]))
+            before = array[at].copy()
+            array[at] = before + 1e-5
+            above = losses()
+            array[at] = before - 1e-5
+            below = losses()
+            array[at] = before
+            assert slopes[name][at] == pytest.approx((above - below) / 2e-5, abs=1e-6)
+
+
+def test_many_networks_learn_as_one_does():
+    """A network's first steps among others are those that it takes alone on the same images."""
+    config = {"lr": 0.1, "momentum": 0.5, "weight_decay": 1e-4, "dropout": 0.2}
+
+    class Same:
+        """Draws for two what it draws for one, twice."""
+
+        def __init__(self, members):
+            self.members, self.rng = members, np.random.default_rng(0)
+
+        def integers(self, low, high, size):
+            return self.rng.integers(low, high, (size[0], 1, size[2])).repeat(self.members, 1)
+
+        def random(self, size, dtype):
+            return self.rng.random((1, *size[1:]), dtype=dtype).repeat(self.members, 0)
+
+    alone, _ = digits.step(digits.begin(1), config, Same(1))
+    two, _ = digits.step(digits.begin(2), {**config, "lr": np.array([0.1, 0.2])}, Same(2))
+
+    assert all(np.allclose(two[name][0], alone[name][0], atol=1e-5) for name in alone)
+    assert not np.allclose(two["w1"][1], alone["w1"][0], atol=1e-3)
+
+
+def test_a_learning_rate_that_is_far_too_high_is_a_bad_score():
+    """A network that has diverged reports a low accuracy, without a warning or an error."""
+    rng, state = np.random.default_rng(0), digits.begin(1)
+    for _ in range(3):
+        state, metrics = digits.step(state, {"lr": 1e6, "momentum": 0.9, "weight_decay": 0.1, "dropout": 0.0}, rng)
+
+    assert metrics["accuracy"].item() < 0.3
+
+
+def test_the_digits_say_what_they_lack(monkeypatch):
+    """Without scikit-learn the error names it and how to get it."""
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    digits.images.cache_clear()
+    with pytest.raises(TrainableError, match=r"pip install 'ramet\[problems\]'"):
+        digits.train({"lr": 0.1})

@@ -1,7 +1,7 @@
 """Benchmark problems whose best hyperparameters are known, as ordinary training functions: `PROBLEMS` by name.
 
 >>> sorted(PROBLEMS)[:2]
-['quadratic', 'toy-deceptive']
+['digits', 'drift']
 >>> PROBLEMS["toy-plain"].optimum.value > 1.19
 True
 """
@@ -21,6 +21,9 @@ _WHERE = {
     "quadratic": ("quadratic", "PROBLEM"),
     "toy-plain": ("toys", "PLAIN"),
     "toy-deceptive": ("toys", "DECEPTIVE"),
+    "drift": ("drift", "PROBLEM"),
+    "two-goals": ("goals", "PROBLEM"),
+    "digits": ("digits", "PROBLEM"),
 }
 """By name, the file of a problem and what it is called there."""
 
