@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
 import sys
 
 import numpy as np
@@ -440,3 +441,16 @@ def test_the_digits_say_what_they_lack(monkeypatch):
     digits.images.cache_clear()
     with pytest.raises(TrainableError, match=r"pip install 'ramet\[problems\]'"):
         digits.train({"lr": 0.1})
+
+
+# ---------------------------------------------------------------------- what is loaded when
+
+
+@pytest.mark.parametrize("statement", ["import ramet.problems", "import ramet.problems.triangle, ramet.demo"])
+def test_naming_problems_loads_no_arrays(statement):
+    """Neither the table of problems nor that of the demo loads numpy, or scikit-learn, before one is trained."""
+    code = f"{statement}\nimport sys\nprint(sorted({{'numpy', 'sklearn', 'ramet.problems.digits'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

