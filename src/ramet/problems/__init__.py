@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ramet.errors import ConfigError
-from ramet.problems.base import Optimum, Problem
+
+if TYPE_CHECKING:
+    from ramet.problems.base import Optimum as Optimum
+    from ramet.problems.base import Problem as Problem
 
 __all__ = ["PROBLEMS", "Optimum", "Problem"]
 
 _WHERE = {
-    "triangle": ("triangle", "PROBLEM"),
+    "triangle": ("triangles", "PROBLEM"),
     "quadratic": ("quadratic", "PROBLEM"),
     "toy-plain": ("toys", "PLAIN"),
     "toy-deceptive": ("toys", "DECEPTIVE"),
@@ -28,7 +32,7 @@ _WHERE = {
 """By name, the file of a problem and what it is called there."""
 
 
-class _Problems(Mapping[str, Problem]):
+class _Problems(Mapping[str, "Problem"]):
     """The problems by name; each file is loaded when its problem is first asked for."""
 
     def __getitem__(self, name: str) -> Problem:
@@ -53,3 +57,10 @@ class _Problems(Mapping[str, Problem]):
 
 PROBLEMS: Mapping[str, Problem] = _Problems()
 """All problems by name, in the order in which they are told of."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return `Problem` or `Optimum`, which a worker that trains one of them has no use for."""
+    if name not in ("Optimum", "Problem"):
+        raise AttributeError(f"module 'ramet.problems' has no name {name!r}")
+    return getattr(importlib.import_module("ramet.problems.base"), name)

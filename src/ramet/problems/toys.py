@@ -8,7 +8,7 @@ that was missed in the model's whole history is paid for from then on:
     rate = max(0, 2 - h - 0.2 * (|h_0 - target_0| + … + |h_k - target_k|))
 
 A small h is rewarded at once and punished later, so whoever compares members too often is led astray. What was missed
-is part of the model, and is inherited with its weights.
+is part of the model, and is inherited with its weights. Factors of a perturbation multiply h itself.
 
 Source: Chebykin, Alderliesten and Bosman (2025), "To Be Greedy, or Not to Be -- That Is the Question for Population
 Based Training Variants", TMLR: the toys of its benchmark. The code is ours. Of the readings of "the k-th target" the
