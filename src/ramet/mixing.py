@@ -23,7 +23,9 @@ def mixed(weights: Any, fresh: Any, keep: float, share: float, where: tuple[str,
     """
     if isinstance(weights, Mapping):
         if not isinstance(fresh, Mapping) or weights.keys() != fresh.keys():
-            raise _unlike(where, sorted(map(str, weights)), sorted(map(str, fresh)) if fresh else fresh)
+            raise _unlike(
+                where, sorted(map(str, weights)), sorted(map(str, fresh)) if isinstance(fresh, Mapping) else fresh
+            )
         return type(weights)(  # an OrderedDict of tensors stays one
             {key: mixed(value, fresh[key], keep, share, (*where, str(key))) for key, value in weights.items()}  # type: ignore[call-arg]
         )

@@ -173,13 +173,15 @@ def train(config: Mapping[str, Any]) -> None:
 
 
 def loaded(checkpoint: ramet.Checkpoint | None) -> State:
-    """Return the network to go on with: a new one, or that of a checkpoint.
-
-    The one place where weights come in: a strategy that wants them changed on their way is to be asked here.
-    """
+    """Return the network to go on with: a new one, or that of a checkpoint, mixed if the strategy asks for it."""
     if checkpoint is None:
         return begin(1)
-    return {name: array[None] for name, array in checkpoint.to_dict().items()}
+    state = {name: array[None] for name, array in checkpoint.to_dict().items()}
+    had = {name: state[name] for name in WEIGHTS}
+    weights = ramet.inherited(had, lambda: fresh(1, ramet.rng()))
+    if weights is not had:  # what they were moving towards is no direction for others
+        state |= {f"v_{name}": np.zeros_like(array) for name, array in had.items()}
+    return {**state, **weights}
 
 
 _DOMAINS = {
