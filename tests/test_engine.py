@@ -10,6 +10,7 @@ from ramet.core.engine import Terms
 from ramet.core.events import Decided, Failed, Finished, Noted, Opened
 from ramet.core.roster import Proceed, Running, Start, Stop
 from ramet.errors import StrategyError
+from ramet.schedulers import Decision
 
 
 def test_a_report_with_a_checkpoint_becomes_two_events():
@@ -352,3 +353,68 @@ def test_clones_never_clone_each_others_starting_points():
         for member in (1, 2):
             run.report(member, 1.0)
     assert [run.population.current(member).last for member in (1, 2)] == [55, 55]
+
+
+# ---------------------------------------------------------------------- ends and new beginnings
+
+
+class Told(ramet.Strategy):
+    """Decides what it is told, for every member."""
+
+    interval = 5
+
+    def __init__(self, **decision):
+        super().__init__(synch=True)
+        self.decision = decision
+
+    def decide(self, scene):
+        return [Decision(member, reason="so it was told", **self.decision) for member in scene.ready]
+
+
+def test_a_member_that_a_strategy_stops_is_done():
+    """It ends with the strategy's reason, and the others' barrier is without it."""
+    run = Pure(2, strategy=Told(verdict="stop"))
+    run.report(0, 1.0)
+    run.report(1, 2.0)
+    assert [member.state for member in run.population.members] == ["finished", "finished"]
+    assert run.population.members[0].reason == "so it was told"
+    assert run.population.training == 0
+
+
+def test_a_member_that_begins_anew_begins_from_nothing():
+    """It has no checkpoint, iteration 0 and the new hyperparameters; what it has worked still counts."""
+    run = Pure(1, strategy=Told(verdict="restart", hparams={"lr": 0.25}))
+    run.report(0, 1.0)
+    member, segment = run.population.members[0], run.population.current(0)
+    assert (segment.parent, segment.start, segment.hparams) == (None, 0, {"lr": 0.25})
+    assert (member.point, member.since, member.compute) == (None, 0.0, 5)
+    assert segment.info["why"] == "restart"
+    assert [part.number for part in run.population.lineage(segment.number)] == [1]
+    run.report(0, 2.0)
+    assert run.population.current(0).number == 2
+
+
+def test_weights_are_noted_only_where_they_are_mixed():
+    """A copy needs no word; a mixture is in the segment's info, for whoever starts it."""
+    for weights, told in (((1.0, 0.0), None), ((0.2, 0.1), [0.2, 0.1])):
+        run = Pure(1, strategy=Told(verdict="explore", start=(0, 5), hparams={"lr": 0.25}, weights=weights))
+        run.report(0, 1.0)
+        assert run.population.current(0).info.get("weights") == told
+
+
+def test_further_scores_are_read_from_the_report_and_signed():
+    """A strategy's objectives are in each point, larger is better, and NaN where a value is infinitely good."""
+    terms = Terms("score", "max", objectives={"acc": "max", "cost": "min", "training_iteration": "min"})
+    facts = {"objectives": dict(terms.objectives)}
+    run = Pure(1, terms=terms, facts=facts)
+    run.hand(0, block(1, 5, metrics={"score": 1.0, "acc": math.inf, "cost": 3.0}))
+    assert repr(run.population.members[0].point.objectives) == "(nan, -3.0, -5.0)"
+
+
+def test_a_report_that_lacks_one_of_several_scores_fails_its_member():
+    """The error names the metric, what was reported, and the member; the others go on."""
+    run = Pure(2, terms=Terms("score", "max", objectives={"cost": "min"}), facts={"objectives": {"cost": "min"}})
+    run.hand(0, block(1, 5, metrics={"score": 1.0}))
+    assert run.population.members[0].state == "failed"
+    assert "['score'] of member 0" in run.population.members[0].error
+    assert run.population.members[1].live
