@@ -1,5 +1,7 @@
 """Limits, in which one strategy is another."""
 
+import itertools
+
 import pytest
 
 import ramet
@@ -61,7 +63,7 @@ def test_without_exploit_all_members_explore_by_themselves(tmp_path):
         assert {step.member for step in result.lineage} == {result.member}
         values = [step.hparams["h"] for step in result.schedule]
         assert len(values) == 4
-        assert all(one != other for one, other in zip(values, values[1:], strict=False)), values
+        assert all(one != other for one, other in itertools.pairwise(values)), values
 
 
 @pytest.mark.parametrize("name", ["exploit", "quantile_fraction"])

@@ -25,7 +25,7 @@ class Job:
         strategy: name of the entry.
         seed: of the run.
         members: how many, a multiple of the problem's ``founders``.
-        steps: reports of each member; all together make ``members * steps``, whatever the strategy.
+        steps: reports of each member, unless the strategy ends it.
         interval: reports between two decisions.
         executor: ``"inline"`` or ``"simulated"``.
     """
@@ -115,13 +115,18 @@ class Plan:
         usual = min(problem.members, QUICK_MEMBERS) if self.quick else problem.members
         return self.members or usual, steps
 
+    def members_of(self, strategy: str, problem: Problem) -> int:
+        """Return how many members a strategy has on a problem: more than others, if it ends some early."""
+        return ENTRIES[strategy].population(problem, *self.size(problem))
+
     def jobs(self) -> list[Job]:
         """Return all runs in the order in which they are told: by problem, strategy, seed."""
         sizes = {name: self.size(PROBLEMS[name]) for name in self.problems or ()}
         return [
-            Job(name, strategy, seed, *size, self.interval, self.executor)
+            Job(name, strategy, seed, self.members_of(strategy, PROBLEMS[name]), size[1], self.interval, self.executor)
             for name, size in sizes.items()
             for strategy in self.strategies or ()
+            if ENTRIES[strategy].unfit(PROBLEMS[name], size[0]) is None
             for seed in range(self.seeds or 0)
         ]
 

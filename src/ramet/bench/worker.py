@@ -49,14 +49,15 @@ def carry_out(job: Job, folder: Path, keep: bool = False) -> dict[str, Any]:
 
 def _run(job: Job, folder: Path) -> dict[str, Any]:
     problem = PROBLEMS[job.problem]
+    scheduler = ENTRIES[job.strategy].make(problem, job.interval, job.members)
     tuner = ramet.Tuner(
         problem.train,
         param_space=dict(problem.space),
         tune_config=ramet.TuneConfig(
-            metric=problem.metric,
-            mode=problem.mode,
+            metric=problem.metric if scheduler.metric is None else None,
+            mode=problem.mode if scheduler.mode is None else None,
             num_samples=job.members // problem.founders,
-            scheduler=ENTRIES[job.strategy].make(problem, job.interval),
+            scheduler=scheduler,
             seed=job.seed,
         ),
         run_config=ramet.RunConfig(
