@@ -67,6 +67,9 @@ if TYPE_CHECKING:
     from ramet.space import uniform as uniform
     from ramet.strategy.base import FIFO as FIFO
     from ramet.strategy.base import Strategy as Strategy
+    from ramet.strategy.dex import DexPBT as DexPBT
+    from ramet.strategy.multi_objective import MultiObjectivePBT as MultiObjectivePBT
+    from ramet.strategy.pairwise import PairwisePBT as PairwisePBT
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
     from ramet.trainable import with_parameters as with_parameters
     from ramet.trainable import with_resources as with_resources
@@ -90,6 +93,9 @@ _HOMES = {
     "space": "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
     "strategy.base": "FIFO Strategy",
+    "strategy.dex": "DexPBT",
+    "strategy.multi_objective": "MultiObjectivePBT",
+    "strategy.pairwise": "PairwisePBT",
     "strategy.pbt": "PopulationBasedTraining",
     "trainable": "with_parameters with_resources",
     "tuner": "Tuner",

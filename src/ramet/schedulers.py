@@ -7,9 +7,13 @@ hyperparameters, and rules for one key what becomes of that.
 from ramet.strategy.base import FIFO, Decision, Scene, Strategy
 from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constrained
+from ramet.strategy.dex import DexPBT
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
+from ramet.strategy.fronts import ParetoTruncation
 from ramet.strategy.groups import Groups
+from ramet.strategy.multi_objective import MultiObjectivePBT
+from ramet.strategy.pairwise import PairwiseLearning, PairwisePBT
 from ramet.strategy.pbt import PopulationBasedTraining
 from ramet.strategy.rules import Chain, Either, Keep, OneMinus, Perturb, Resample, Scale, Shift
 from ramet.strategy.spread import GapThreshold, SpreadThreshold
@@ -24,14 +28,19 @@ __all__ = [
     "Constrained",
     "Custom",
     "Decision",
+    "DexPBT",
     "Either",
     "GapThreshold",
     "Groups",
     "InitiatorTournament",
     "Keep",
+    "MultiObjectivePBT",
     "Mutation",
     "Never",
     "OneMinus",
+    "PairwiseLearning",
+    "PairwisePBT",
+    "ParetoTruncation",
     "PerKey",
     "Perturb",
     "PopulationBasedTraining",

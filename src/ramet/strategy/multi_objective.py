@@ -3,70 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ramet.core.pareto import hypervolume, ranks, selected
-from ramet.core.population import Point
+from ramet.core.pareto import hypervolume, selected
 from ramet.core.scores import signed
 from ramet.errors import ConfigError
-from ramet.strategy.arguments import number
 from ramet.strategy.base import Decision, Scene
-from ramet.strategy.exploit import CLONED, NO_DONOR, Choice, check_fraction, quantile_size
+from ramet.strategy.exploit import Choice, quantile_size
+from ramet.strategy.fronts import ParetoTruncation, objectives, unknown
 from ramet.strategy.pbt import PopulationBasedTraining
-
-
-@dataclass(frozen=True, slots=True)
-class ParetoTruncation:
-    """Truncation where the better ones are those of a better front, and of one front those that lie far apart.
-
-    Args:
-        fraction: size of each quantile as a share of the members compared, in [0, 0.5]; 0 never exploits.
-
-    A member without a number in some objective is clonable by nobody and clones at once. Nobody clones its equal.
-
-    Source: Dushatskiy et al. (2023), "Multi-Objective Population Based Training", section 4. Differs from the paper in
-    the size of the quantile for small populations (rounded up), and in how NaN and equals are settled.
-    """
-
-    fraction: float = 0.25
-
-    def __post_init__(self) -> None:
-        check_fraction("quantile_fraction", self.fraction)
-
-    def __call__(self, scene: Scene) -> dict[int, Choice]:
-        """Return the choice of every ready member."""
-        size = quantile_size(len(scene.points), self.fraction)
-        if not size:
-            reason = "too few members to compare" if self.fraction else "quantile_fraction is 0"
-            return dict.fromkeys(scene.ready, Choice(None, False, reason))
-        members, vectors = objectives(scene)
-        fronts = ranks(vectors)
-        staying = {members[at] for at in selected(vectors, len(members) - size, fronts)}
-        at = dict(zip(members, vectors, strict=True))
-        best = [members[i] for i in selected(vectors, size, fronts) if not _unknown(vectors[i])]
-        choices = {}
-        for member in scene.ready:
-            if member in staying and not _unknown(at[member]):
-                choices[member] = Choice(None, False, "not among the worst")
-                continue
-            donors = sorted(other for other in best if at[other] != at[member])
-            donor = donors[scene.index(member, len(donors), "donor")] if donors else None
-            choices[member] = Choice(donor, True, NO_DONOR if donor is None else CLONED)
-        return choices
-
-
-def objectives(scene: Scene) -> tuple[list[int], list[tuple[float, ...]]]:
-    """Return the members that stand somewhere, and what they reached; the score alone where nothing else is known."""
-    members = [*scene.points]
-    points: list[Point] = [scene.points[member] for member in members]
-    several = all(point.objectives for point in points)
-    return members, [point.objectives if several else (point.score,) for point in points]
-
-
-def _unknown(vector: Sequence[float]) -> bool:
-    return any(map(math.isnan, vector))
 
 
 class MultiObjectivePBT(PopulationBasedTraining):
@@ -138,10 +85,10 @@ class MultiObjectivePBT(PopulationBasedTraining):
             self.exploit = ParetoTruncation(self.fraction)
         if reference is not None and (not isinstance(reference, Mapping) or reference.keys() != metrics.keys()):
             raise ConfigError(f"{who}(reference={reference!r}) must have a value for each of {list(metrics)}")
-        self.reference = None if reference is None else {k: self._at(k, v) for k, v in reference.items()}
-
-    def _at(self, name: str, value: Any) -> float:
-        return math.copysign(1.0, value) * number(f"{type(self).__name__}(reference={{{name!r}: …}})", abs(value), None)
+        for name, at in (reference or {}).items():
+            if isinstance(at, bool) or not isinstance(at, (int, float)) or not math.isfinite(at):
+                raise ConfigError(f"{who}(reference={{{name!r}: {at!r}}}) must be a finite number")
+        self.reference = None if reference is None else {name: float(reference[name]) for name in metrics}
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return a clone for each ready member that is dominated most, or in the most crowded place."""
@@ -159,7 +106,7 @@ class MultiObjectivePBT(PopulationBasedTraining):
         """Return a clone of one of the best, as `decide` has them, for the place of a failed member."""
         members, vectors = objectives(scene)
         size = max(quantile_size(len(members), self.fraction), 1)
-        donors = sorted(members[at] for at in selected(vectors, size) if not _unknown(vectors[at]))
+        donors = sorted(members[at] for at in selected(vectors, size) if not unknown(vectors[at]))
         if not donors:
             return None
         donor = donors[scene.index(member, len(donors), "donor")]
