@@ -117,4 +117,4 @@ class MultiObjectivePBT(PopulationBasedTraining):
         told = super().describe()
         if isinstance(self.exploit, ParetoTruncation):
             told.pop("exploit", None)
-        return {**told, **({"reference": self.reference} if self.reference is not None else {})}
+        return {**told, "reference": self.reference}
