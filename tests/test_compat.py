@@ -240,16 +240,20 @@ def test_every_name_of_the_table_can_be_imported(script):
     ("statement", "kind", "words"),
     [
         (
-            "from ray.tune.schedulers import PB2",
+            "from ray.tune.schedulers import HyperBandScheduler",
             "ImportError",
-            "ray.tune.schedulers.PB2 FIFOScheduler PopulationBasedTraining",
+            "ray.tune.schedulers.HyperBandScheduler FIFOScheduler PB2 PopulationBasedTraining",
         ),
         (
             "from ray.tune.schedulers import ASHAScheduler",
             "ImportError",
             "ray.tune.schedulers.ASHAScheduler FIFOScheduler",
         ),
-        ("from ray.tune.schedulers.pb2 import PB2", "ModuleNotFoundError", "ray.tune.schedulers.pb2 FIFOScheduler"),
+        (
+            "from ray.tune.schedulers.hyperband import X",
+            "ModuleNotFoundError",
+            "ray.tune.schedulers.hyperband FIFOScheduler",
+        ),
         ("from ray.tune.search.bayesopt import BayesOptSearch", "ModuleNotFoundError", "ray.tune.search.bayesopt"),
         ("from ray.air import ScalingConfig", "ImportError", "ray.air.ScalingConfig with_resources RunConfig"),
         ("from ray.train import ScalingConfig", "ImportError", "ray.train.ScalingConfig with_resources RunConfig"),

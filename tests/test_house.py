@@ -77,7 +77,7 @@ NEVER = {
 }
 """Rooms that may know anything but this."""
 
-VERBS = ("ramet.cli", "ramet.demo")
+VERBS = ("ramet.cli", "ramet.demo", "ramet.bench")
 """Command line verbs start runs: they may import the tuner, but only inside the function that is the verb."""
 
 HEAVY = {
@@ -100,8 +100,9 @@ AT_HOME: dict[str, tuple[str, ...]] = {
     "ray": ("ramet.executor.ray",),
     "pandas": ("ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
     "scipy": ("ramet.strategy",),
-    "matplotlib": ("ramet.view", "ramet.cli", "ramet.demo"),
-    "rich": ("ramet.view", "ramet.cli", "ramet.demo"),
+    "matplotlib": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
+    "rich": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
+    "sklearn": ("ramet.problems",),
 }
 """The only rooms that may import a heavy library, and inside a function even there."""
 
@@ -259,7 +260,7 @@ def test_a_command_line_verb_imports_the_tuner_only_when_it_runs():
     wrong = [
         told(name, found, "at its top")
         for name in modules()
-        if within(name, ("ramet.cli",))
+        if within(name, ("ramet.cli", "ramet.bench"))
         for found in ours(name)
         if within(found.target, (*RUNNING, "ramet.executor")) and not found.lazy
     ]

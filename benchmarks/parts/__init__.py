@@ -16,6 +16,7 @@ from benchmarks.parts import (
     flood,
     large,
     ledger,
+    problems,
     quadratic,
     rounds,
     start,
@@ -46,5 +47,6 @@ PARTS: dict[str, Part] = {
     "flood": flood,
     "ledger": ledger,
     "controller": controller,
+    "problems": problems,
     "start": start,
 }

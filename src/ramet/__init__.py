@@ -65,12 +65,20 @@ if TYPE_CHECKING:
     from ramet.space import randn as randn
     from ramet.space import sample_from as sample_from
     from ramet.space import uniform as uniform
+    from ramet.strategy.asha import ASHA as ASHA
     from ramet.strategy.base import FIFO as FIFO
     from ramet.strategy.base import Strategy as Strategy
+    from ramet.strategy.baselines import NoExploit as NoExploit
+    from ramet.strategy.baselines import RandomSearch as RandomSearch
     from ramet.strategy.dex import DexPBT as DexPBT
+    from ramet.strategy.ladder import LadderPBT as LadderPBT
+    from ramet.strategy.multi_frequency import MultiFrequencyPBT as MultiFrequencyPBT
     from ramet.strategy.multi_objective import MultiObjectivePBT as MultiObjectivePBT
     from ramet.strategy.pairwise import PairwisePBT as PairwisePBT
+    from ramet.strategy.pb2 import PB2 as PB2
+    from ramet.strategy.pb2_mix import PB2Mix as PB2Mix
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
+    from ramet.strategy.replay import ScheduleReplay as ScheduleReplay
     from ramet.trainable import with_parameters as with_parameters
     from ramet.trainable import with_resources as with_resources
     from ramet.tuner import Tuner as Tuner
@@ -92,11 +100,18 @@ _HOMES = {
     "session": "Context checkpoint_dir get_checkpoint get_context inherited report rng should_checkpoint",
     "space": "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
+    "strategy.asha": "ASHA",
     "strategy.base": "FIFO Strategy",
     "strategy.dex": "DexPBT",
     "strategy.multi_objective": "MultiObjectivePBT",
     "strategy.pairwise": "PairwisePBT",
+    "strategy.baselines": "NoExploit RandomSearch",
+    "strategy.ladder": "LadderPBT",
+    "strategy.multi_frequency": "MultiFrequencyPBT",
+    "strategy.pb2": "PB2",
+    "strategy.pb2_mix": "PB2Mix",
     "strategy.pbt": "PopulationBasedTraining",
+    "strategy.replay": "ScheduleReplay",
     "trainable": "with_parameters with_resources",
     "tuner": "Tuner",
 }

@@ -133,6 +133,43 @@ def check(arguments: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Compare strategies on problems whose answers are known.
+
+    Every strategy trains every problem under the same seeds and with the same number of member-steps. Told are the mean
+    true score of the member that a user would take, its 95 % interval by Student's t, and ranks.
+    """
+    from ramet.bench import command
+    from ramet.errors import ConfigError
+
+    try:
+        plan = command.planned(arguments)
+    except ConfigError as error:
+        _say(f"ramet bench: {error}", file=sys.stderr)
+        print("Try: ramet bench --help", file=sys.stderr)
+        return 2
+    return command.carry_out(plan, arguments)
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--problems", type=_names, metavar="A,B", help="names of problems (default: all)")
+    add("--strategies", type=_names, metavar="A,B", help="names of strategies (default: all)")
+    add("--seeds", type=_whole(1), metavar="N", help="runs of each strategy on each problem (default: 20)")
+    add("--members", type=_whole(1), metavar="N", help="size of every population (default: that of each problem)")
+    add("--interval", type=_whole(1), metavar="N", help="reports between two decisions (default: 5)")
+    add(
+        "--executor", choices=("inline", "simulated"),
+        help="members take turns, or train in virtual time (default: inline)",
+    )  # fmt: skip
+    add("--jobs", type=_whole(1), metavar="N", help="runs at a time, each in a process (default: one for each core)")
+    add("--quick", action="store_true", help="see that everything runs; the figures say nothing")
+    add("--keep", type=Path, metavar="DIR", help="keep the runs' folders there")
+    add("--json", type=Path, metavar="OUT", help="write the results to this file")
+    add("--plot", type=_picture, metavar="OUT", help="draw them into this file (.png, .pdf, .svg)")
+    add("--from", dest="results", type=Path, metavar="JSON", help="run nothing, show these results")
+
+
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
 
@@ -146,6 +183,7 @@ VERBS: tuple[tuple[Callable[[argparse.Namespace], int], Callable[[argparse.Argum
     (demo, _demo_options),
     (show, _run_options),
     (check, _check_options),
+    (bench, _bench_options),
 )
 """Each verb with the function that adds its options."""
 
@@ -199,6 +237,10 @@ def _whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _seconds(text: str) -> float:

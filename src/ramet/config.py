@@ -97,7 +97,7 @@ class TuneConfig:
                 )
         metric = self.metric or getattr(scheduler, "metric", None)
         mode = self.mode or getattr(scheduler, "mode", None)
-        if scheduler is not None and scheduler.decides and metric is None:
+        if scheduler is not None and scheduler.decides and scheduler.needs_score and metric is None:
             raise ConfigError(
                 f"{who} needs a score: give TuneConfig(metric=…), the name of a reported metric, and mode="
             )

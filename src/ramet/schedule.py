@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramet.errors import ConfigError
@@ -11,6 +14,10 @@ from ramet.space import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+FORMAT = 1
+"""Of the file that a schedule is saved to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,59 @@ class Schedule(Sequence[Step]):
                 return step.hparams
         trained = f"the iterations that were trained are 1 to {self.last}" if self._steps else "nothing was trained"
         raise ConfigError(f"Schedule.at({iteration}): {trained}")
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the schedule as JSON, for `load`, and return where.
+
+        Raises:
+            ConfigError: it holds values that JSON has no word for.
+
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> path = Schedule([Step(1, 5, {"lr": 0.1}, 0, 0)]).save(f"{folder}/best.json")
+        >>> Schedule.load(path)
+        Schedule(1-5: {'lr': 0.1})
+        """
+        where = Path(path).expanduser()
+        try:
+            text = json.dumps({"format": FORMAT, "steps": [asdict(step) for step in self._steps]}, indent=1)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"Schedule.save({str(path)!r}): {error}; hand the schedule itself to ScheduleReplay instead"
+            ) from error
+        where.write_text(text + "\n", encoding="utf-8")
+        return where
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], member: int | None = None) -> Schedule:
+        """Return a schedule from a file that `save` wrote, or that of a run.
+
+        Args:
+            path: the file, or the run's folder.
+            member: of a run, whose; the best member's by default.
+
+        Raises:
+            ConfigError: there is no schedule there.
+        """
+        where = Path(path).expanduser()
+        if where.is_dir():
+            from ramet.results import ResultGrid
+
+            grid = ResultGrid(where)
+            if member is not None and not 0 <= member < len(grid):
+                raise ConfigError(f"Schedule.load({str(path)!r}, member={member}): the run has {len(grid)} members")
+            schedule: Schedule = (grid.get_best_result() if member is None else grid[member]).schedule
+            return schedule
+        try:
+            told = json.loads(where.read_text(encoding="utf-8"))
+            if told["format"] != FORMAT:
+                raise ConfigError(f"{where} is a schedule of format {told['format']}; this version reads {FORMAT}")
+            return cls([Step(**step) for step in told["steps"]])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"Schedule.load({str(path)!r}) is neither a run's folder nor a file of Schedule.save(): "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def frame(self) -> pd.DataFrame:
         """Return a row for each step: first, last, member, segment, and a column for each hyperparameter."""

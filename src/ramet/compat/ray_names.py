@@ -23,6 +23,7 @@ _STOPPERS = _of(
     "TrialPlateauStopper",
 )
 _PBT = _of("strategy.pbt", "PopulationBasedTraining")
+_PB2 = _of("strategy.pb2", "PB2")
 _FIFO = _of("strategy.base", "FIFOScheduler=FIFO")
 _TUNE_CONFIG = _of("compat.ray_config", "TuneConfig")
 _TUNER = _of("tuner", "Tuner")
@@ -52,7 +53,8 @@ NAMES: dict[str, dict[str, str]] = {
     "ray.tune.experimental.output": _of("compat.ray_config", "AirVerbosity"),
     "ray.tune.progress_reporter": _REPORTERS,
     "ray.tune.result_grid": _GRID,
-    "ray.tune.schedulers": _FIFO | _PBT,
+    "ray.tune.schedulers": _FIFO | _PBT | _PB2,
+    "ray.tune.schedulers.pb2": _PB2,
     "ray.tune.schedulers.pbt": _PBT,
     "ray.tune.search": _GENERATOR | _of("space", "grid_search"),
     "ray.tune.search.basic_variant": _GENERATOR,

@@ -37,7 +37,7 @@ from ramet.domains.constructors import (
     sample_from,
     uniform,
 )
-from ramet.nested import Path, copied, flatten, get, with_values
+from ramet.nested import Path, copied, flatten, get, leaves, with_values
 from ramet.space.space import Space
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "flatten",
     "get",
     "grid_search",
+    "leaves",
     "lograndint",
     "loguniform",
     "plain",

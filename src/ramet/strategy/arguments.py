@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ramet.core.scene import COPY
@@ -55,3 +55,17 @@ def paths(name: str, keys: Any) -> tuple[Path, ...]:
     if isinstance(keys, str) or not isinstance(keys, Collection) or not all(isinstance(k, str) and k for k in keys):
         raise ConfigError(f"{name}={keys!r} must be a sequence of keys, such as ('seed', 'data/fold')")
     return tuple(tuple(key.split("/")) for key in keys)
+
+
+def rising(name: str, given: Any) -> tuple[int, ...]:
+    """Return ``given``, numbers of intervals, the shortest first.
+
+    Raises:
+        ConfigError: they are no rising integers of at least 1.
+    """
+    fine = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
+    if not fine or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in given):
+        raise ConfigError(f"{name}={given!r} must be integers of at least 1, such as (1, 2, 4, 8)")
+    if list(given) != sorted(set(given)):
+        raise ConfigError(f"{name}={given!r} must rise, each once: the fastest comes first")
+    return tuple(given)

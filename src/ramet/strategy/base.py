@@ -37,12 +37,14 @@ class Strategy:
         burn_in: no decision before this time.
         objectives: further metrics that it looks at, each with "max" or "min": by member they are in
             ``scene.points[member].objectives``, in this order, signed so that larger is better.
+        needs_score: whether it decides by a metric, so that a run without one is refused.
     """
 
     mutations: Mapping[str, Any] = {}
     interval: float = math.inf
     burn_in: float = 0.0
     objectives: Mapping[str, str] = {}
+    needs_score: bool = True
 
     def __init__(
         self,

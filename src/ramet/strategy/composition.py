@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ramet.core.scene import COPY
+from ramet.errors import ConfigError
 from ramet.space import Path, Space
 from ramet.strategy.base import Decision, Scene, Strategy
 from ramet.strategy.constraints import Constraint, meeting
@@ -31,6 +32,26 @@ class Composition(Strategy):
     private: tuple[Path, ...] = ()
     constraints: Sequence[Constraint] = ()
     weights: tuple[float, float] = COPY
+
+    def take_mutations(self, mutations: Mapping[str, Any] | None, *instead: Any) -> Space:
+        """Take over what may be changed, and return it as a space; ``instead`` are arguments that may stand for it.
+
+        Raises:
+            ConfigError: there is nothing to mutate, or what cannot be mutated.
+        """
+        who = type(self).__name__
+        if not mutations and all(argument is None for argument in instead):
+            raise ConfigError(
+                f"{who} needs hyperparam_mutations (what may change, and within which domain) or "
+                "custom_explore_fn: with neither every clone would be a plain copy"
+            )
+        if mutations is not None and not isinstance(mutations, Mapping):
+            raise ConfigError(
+                f"hyperparam_mutations={mutations!r} is a {type(mutations).__name__}: give a "
+                "dict from key to domain, list, function, or dict of these"
+            )
+        self.mutations = dict(mutations or {})
+        return Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
 
     def founders(self, configs: Sequence[Mapping[str, Any]], space: Space, seed: int) -> list[Mapping[str, Any]]:
         """Return the configurations that members begin with: those that break a constraint are drawn again."""

@@ -6,7 +6,7 @@ with, what it changed, and if there is more to say of it, plain data that is kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +37,7 @@ def inherit(donor: Config, own: Config, private: Sequence[Path]) -> Config:
 
 
 _ABSENT: Any = object()
+_NO_RULES: Mapping[str, Rule] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,25 @@ class Mutation:
 
     def mutated(self, scene: Scene, member: int, config: Config, rules: Mapping[str, Rule]) -> Explored:
         """Return the same, with another rule for some keys."""
+        mutated = self.among(scene, member, config, scene.space.mutable, rules)
+        if self.custom is not None:
+            mutated = customised(self.custom, scene, member, mutated)
+        return mutated, changes(scene, config, mutated)
+
+    def among(
+        self, scene: Scene, member: int, config: Config, keys: Collection[Path], rules: Mapping[str, Rule] = _NO_RULES
+    ) -> Config:
+        """Return the configuration with ``keys`` alone mutated."""
         values: dict[Path, Any] = {}
-        for path, domain in scene.space.mutable.items():
-            rng = scene.generator(member, "explore", *path)
+        for path in keys:
+            domain, rng = scene.space.mutable[path], scene.generator(member, "explore", *path)
             if rules and (rule := rules.get("/".join(path))) is not None:
                 values[path] = rule(domain, get(config, path), rng)
             elif rng.random() < self.resample_probability:
                 values[path] = domain.sample(rng)
             else:
                 values[path] = domain.perturb(get(config, path), rng, self.factors)
-        mutated: Config = with_values(config, values)
-        if self.custom is not None:
-            mutated = customised(self.custom, scene, member, mutated)
-        return mutated, changes(scene, config, mutated)
+        return with_values(config, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ramet.errors import ConfigError
-from ramet.space import Space
 from ramet.strategy.arguments import number, paths, shares
 from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constraint, checked, explore_of
@@ -93,18 +92,7 @@ class PopulationBasedTraining(Composition):
         del log_config, require_attrs
         super().__init__(time_attr, metric, mode, synch)
         who = type(self).__name__
-        if not hyperparam_mutations and custom_explore_fn is None and explore is None:
-            raise ConfigError(
-                f"{who} needs hyperparam_mutations (what may change, and within which domain) or "
-                "custom_explore_fn: with neither every clone would be a plain copy"
-            )
-        if hyperparam_mutations is not None and not isinstance(hyperparam_mutations, Mapping):
-            raise ConfigError(
-                f"hyperparam_mutations={hyperparam_mutations!r} is a {type(hyperparam_mutations).__name__}: give a "
-                "dict from key to domain, list, function, or dict of these"
-            )
-        self.mutations = dict(hyperparam_mutations or {})
-        space = Space(None, self.mutations)  # refuses what cannot be mutated, before any work starts
+        space = self.take_mutations(hyperparam_mutations, custom_explore_fn, explore)
         self.interval = number(f"{who}(perturbation_interval=…)", perturbation_interval, above=0.0)
         self.burn_in = number(f"{who}(burn_in_period=…)", burn_in_period, above=None)
         self.fraction = Truncation(quantile_fraction).fraction

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ramet.core.events import Began, Kept, Opened, Reported
@@ -45,13 +46,34 @@ def population_of(
     return population
 
 
+def learning(config: dict[str, Any]) -> None:
+    """Learn at a pace that the hyperparameters set, from the checkpoint on; ``thrift`` falls where ``score`` rises."""
+    import ramet
+
+    checkpoint = ramet.get_checkpoint()
+    weight = ramet.inherited(checkpoint.to_dict()["weight"], 0.0) if checkpoint is not None else 0.0
+    while True:
+        weight += config["h"] * (1.0 + 0.1 * float(ramet.rng().standard_normal()))
+        saved = ramet.Checkpoint.from_dict({"weight": weight}) if ramet.should_checkpoint() else None
+        ramet.report({"score": weight, "thrift": -weight * config["lr"]}, checkpoint=saved)
+
+
 class StrategySuite:
     """Subclass it, define `make`, and pytest runs the suite::
 
-    class TestMine(StrategySuite):
-        def make(self, mutations):
-            return MyStrategy(hyperparam_mutations=mutations)
+        class TestMine(StrategySuite):
+            def make(self, mutations):
+                return MyStrategy(
+                    time_attr="training_iteration", perturbation_interval=5, hyperparam_mutations=mutations
+                )
+
+    Attributes:
+        members: how many members a run of it has; more where it needs them.
+        draws: whether it draws anything; False where it is told all hyperparameters.
     """
+
+    members = 8
+    draws = True
 
     def make(self, mutations: Mapping[str, Any]) -> Strategy:
         """Return a new strategy that may change ``mutations``."""
@@ -96,7 +118,7 @@ class StrategySuite:
         points = {point.checkpoint for point in scene.points.values()}
         for decision in self._decide(population):
             assert decision.start is None or decision.start in points
-            assert (decision.start is None) == (decision.verdict in ("continue", "skip"))
+            assert (decision.start is not None) == (decision.verdict in ("exploit", "explore"))
 
     def test_the_best_is_not_replaced(self) -> None:
         """The member with the highest score keeps its weights."""
@@ -112,9 +134,76 @@ class StrategySuite:
                 assert not math.isnan(population.point(decision.start).score)
 
     def test_all_nan_and_all_equal(self) -> None:
-        """Scores that tell nothing apart are no error."""
-        for scores in ([math.nan] * 4, [1.0] * 4):
-            assert len(self._decide(population_of(scores))) == 4
+        """Scores that tell nothing apart are no error, and nobody clones one that is not better."""
+        for scores in ([math.nan] * 8, [1.0] * 8):
+            decisions = self._decide(population_of(scores))
+            assert len(decisions) == 8
+            assert all(decision.verdict != "exploit" for decision in decisions)
+
+    def test_a_donor_is_better(self) -> None:
+        """Whoever is cloned has a better score than the one that gives way, ties and NaN in the field or not."""
+        for scores in ([3.0, 1.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0], [math.nan, 2.0, 2.0, math.nan, 1.0, 1.0, 2.0, 0.0]):
+            for seed in range(20):
+                population = population_of(scores, seed=seed)
+                for decision in self._decide(population):
+                    if decision.verdict == "exploit" and decision.start is not None:
+                        own, theirs = scores[decision.member], population.point(decision.start).score
+                        assert theirs > own or (math.isnan(own) and not math.isnan(theirs))
+
+    def rearranged(self, members: int) -> list[int]:
+        """Return another order of the members, to which the strategy should be blind: by default it is reversed."""
+        return list(reversed(range(members)))
+
+    def test_members_are_only_names(self) -> None:
+        """Whoever has which number, the same scores meet the same fate: as often, over many seeds."""
+        scores = [5.0, 1.0, 7.0, 3.0, 2.0, 8.0, 6.0, 4.0] * (self.members // 8)
+        scores = [score + 0.01 * place for place, score in enumerate(scores)]
+        hparams = Space(None, MUTATIONS).founders(len(scores), 0)
+        order, seeds = self.rearranged(len(scores)), 60
+        fates: list[dict[tuple[float, str], int]] = [{}, {}]
+        for fate, arranged in zip(fates, (range(len(scores)), order), strict=True):
+            for seed in range(seeds):
+                there, given = [scores[at] for at in arranged], [hparams[at] for at in arranged]
+                for decision in self._decide(population_of(there, given, seed=seed)):
+                    key = (there[decision.member], decision.verdict)
+                    fate[key] = fate.get(key, 0) + 1
+        for key in {*fates[0], *fates[1]}:
+            one, other = (fate.get(key, 0) / seeds for fate in fates)
+            assert abs(one - other) <= 5 * math.sqrt(0.5 / seeds), key
+
+    def test_it_runs_on_every_executor(self, tmp_path: Path) -> None:
+        """Through the tuner it ends without an error wherever work runs; and a synchronous one in the same story."""
+        import ramet
+        from ramet.testing.story import story
+
+        stories = []
+        executors = (ramet.InlineExecutor(3), ramet.SimulatedExecutor(2, spread=0.5), ramet.ProcessExecutor(2))
+        for number, executor in enumerate(executors):
+            strategy = self.make({"h": uniform(0.0, 1.0), "lr": loguniform(1e-4, 1e-1)})
+            asks = strategy.metric is None and strategy.needs_score
+            results = ramet.Tuner(
+                learning,
+                param_space={"h": uniform(0.0, 1.0), "lr": loguniform(1e-4, 1e-1)},
+                tune_config=ramet.TuneConfig(
+                    metric="score" if asks else None,
+                    mode="max" if asks else None,
+                    scheduler=strategy,
+                    num_samples=self.members,
+                    seed=3,
+                ),
+                run_config=ramet.RunConfig(
+                    name=str(number),
+                    storage_path=str(tmp_path),
+                    stop={"compute_iterations": 23},
+                    executor=executor,
+                    verbose=0,
+                ),
+            ).fit()
+            assert results.num_errors == 0, results.errors
+            assert any(result.iteration > 0 for result in results)
+            stories.append(story(results.experiment_path))
+        if strategy.synch or not strategy.decides:
+            assert stories[0] == stories[1] == stories[2]
 
     def test_the_same_past_gives_the_same_decision(self) -> None:
         """Deciding is a pure function: asked again, a fresh strategy says the same."""
@@ -129,7 +218,7 @@ class StrategySuite:
             return [d.hparams for d in self._decide(population_of([4.0, 1.0, 3.0, 2.0, 9.0, 0.0], hparams, seed=seed))]
 
         first = drawn(0)
-        if any(config is not None for config in first):
+        if self.draws and any(config is not None for config in first):
             assert any(drawn(seed) != first for seed in range(1, 20))
 
     def test_draws_of_different_keys_are_independent(self) -> None:
@@ -143,6 +232,6 @@ class StrategySuite:
             configs = [decision.hparams for decision in self.make(mutations).decide(scene)]
             moves += [(config["a"] - 0.5, config["b"] - 0.5) for config in configs if config is not None]
         moves = [(a, b) for a, b in moves if a and b]  # a strategy may leave a key where it is
-        if moves:
+        if self.draws and moves:
             up = sum((a > 0) == (b > 0) for a, b in moves) / len(moves)
             assert abs(up - 0.5) < 4 * 0.5 / math.sqrt(len(moves))
