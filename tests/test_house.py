@@ -69,6 +69,7 @@ NEVER = {
     "ramet.executor": (*DECIDING, "ramet.core.scene", *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
     "ramet.session": (*DECIDING, *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
     "ramet.results": (*RUNNING, "ramet.executor"),
+    "ramet.fronts": (*RUNNING, "ramet.executor", "ramet.strategy"),
     "ramet.schedule": (*RUNNING, "ramet.executor"),
     "ramet.record": (*RUNNING, "ramet.executor", "ramet.results", "ramet.view"),
     "ramet.view": (*RUNNING, "ramet.executor"),

@@ -70,8 +70,11 @@ if TYPE_CHECKING:
     from ramet.strategy.base import Strategy as Strategy
     from ramet.strategy.baselines import NoExploit as NoExploit
     from ramet.strategy.baselines import RandomSearch as RandomSearch
+    from ramet.strategy.dex import DexPBT as DexPBT
     from ramet.strategy.ladder import LadderPBT as LadderPBT
     from ramet.strategy.multi_frequency import MultiFrequencyPBT as MultiFrequencyPBT
+    from ramet.strategy.multi_objective import MultiObjectivePBT as MultiObjectivePBT
+    from ramet.strategy.pairwise import PairwisePBT as PairwisePBT
     from ramet.strategy.pb2 import PB2 as PB2
     from ramet.strategy.pb2_mix import PB2Mix as PB2Mix
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
@@ -99,6 +102,9 @@ _HOMES = {
     "sample_from uniform",
     "strategy.asha": "ASHA",
     "strategy.base": "FIFO Strategy",
+    "strategy.dex": "DexPBT",
+    "strategy.multi_objective": "MultiObjectivePBT",
+    "strategy.pairwise": "PairwisePBT",
     "strategy.baselines": "NoExploit RandomSearch",
     "strategy.ladder": "LadderPBT",
     "strategy.multi_frequency": "MultiFrequencyPBT",

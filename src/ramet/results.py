@@ -16,6 +16,7 @@ from ramet.checkpoint import Checkpoint
 from ramet.core.blocks import as_dicts, decoded_seconds
 from ramet.core.population import Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
+from ramet.fronts import asked, front_of, volume_of
 from ramet.record import Aside, Record
 from ramet.schedule import Schedule, Step
 from ramet.space import flatten
@@ -140,6 +141,36 @@ class ResultGrid(Sequence["Result"]):
                 + (f", and {self.num_errors} members failed, see .errors" if self.num_errors else "")
             )
         return best[1]
+
+    def pareto_front(self, metrics: Mapping[str, str] | None = None) -> list[Result]:
+        """Return the results that no other one beats in all metrics at once, by their last reports.
+
+        Args:
+            metrics: reported metric -> ``"max"`` or ``"min"``; by default the objectives of the run, which strategies
+                such as `MultiObjectivePBT` have.
+
+        They come in the order of the first metric, the best first. Members that lack one of the metrics, or whose
+        value is not finite, are passed over; equal ones are all there.
+
+        Raises:
+            ConfigError: metrics were not given and the run has none, or they are no such dict.
+        """
+        return front_of(self._results, asked("pareto_front", metrics, self.population.facts.get("objectives")))
+
+    def hypervolume(self, reference: Mapping[str, float], metrics: Mapping[str, str] | None = None) -> float:
+        """Return how much room the results dominate, by their last reports: one number for how good a front is.
+
+        Args:
+            reference: metric -> a value that is just not good enough, in the metric's own unit: the room is between
+                it and the results, as a product of all units. What is no better in some metric adds nothing. Compare
+                runs under the same reference alone.
+            metrics: as in `pareto_front`.
+
+        Raises:
+            ConfigError: the metrics are none, or ``reference`` has not one number for each.
+        """
+        known = asked("hypervolume", metrics, self.population.facts.get("objectives"))
+        return volume_of(self._results, known, reference)
 
     def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> pd.DataFrame:
         """Return a row for each member: its last report, or with a filter the report that was best by it."""

@@ -9,11 +9,15 @@ from ramet.strategy.base import FIFO, Decision, Scene, Strategy
 from ramet.strategy.baselines import NoExploit, RandomSearch
 from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constrained
+from ramet.strategy.dex import DexPBT
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
+from ramet.strategy.fronts import ParetoTruncation
 from ramet.strategy.groups import Groups
 from ramet.strategy.ladder import LadderPBT
 from ramet.strategy.multi_frequency import MultiFrequencyPBT
+from ramet.strategy.multi_objective import MultiObjectivePBT
+from ramet.strategy.pairwise import PairwiseLearning, PairwisePBT
 from ramet.strategy.pb2 import PB2
 from ramet.strategy.pb2_mix import PB2Mix
 from ramet.strategy.pbt import PopulationBasedTraining
@@ -33,6 +37,7 @@ __all__ = [
     "Constrained",
     "Custom",
     "Decision",
+    "DexPBT",
     "Either",
     "GapThreshold",
     "Groups",
@@ -40,11 +45,15 @@ __all__ = [
     "Keep",
     "LadderPBT",
     "MultiFrequencyPBT",
+    "MultiObjectivePBT",
     "Mutation",
     "Never",
     "NoExploit",
     "OneMinus",
     "PB2Mix",
+    "PairwiseLearning",
+    "PairwisePBT",
+    "ParetoTruncation",
     "PerKey",
     "Perturb",
     "PopulationBasedTraining",

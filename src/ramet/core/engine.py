@@ -218,8 +218,10 @@ class Engine:
         if terms.rank_attribute is not None:
             who = f"CheckpointConfig(checkpoint_score_attribute={terms.rank_attribute!r})"
             rank = scored(metrics, terms.rank_attribute, terms.rank_order, who, member.number)
-        who = f"{type(self.strategy).__name__}(objectives=…)"
-        others = [scored(metrics, name, mode, who, member.number) for name, mode in terms.objectives.items()]
+        whose = f", which {type(self.strategy).__name__} looks at,"
+        others = [
+            scored(metrics, name, mode, f"{name!r}{whose}", member.number) for name, mode in terms.objectives.items()
+        ]
         for wrong in (score, rank, *others):
             if isinstance(wrong, str):
                 self._fail(segment, wrong, retry=False)

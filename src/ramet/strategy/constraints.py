@@ -39,13 +39,14 @@ class Constrained:
     def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
         """Return the configuration, what was changed, and how it came to meet the constraints."""
         for attempt in range(TRIES):
-            after, *_ = self.explore(scene.again(attempt) if attempt else scene, member, config)
+            after, _, *more = self.explore(scene.again(attempt) if attempt else scene, member, config)
+            info: dict[str, Any] = dict(*more)  # what the rule wants to remember, for its next decision
             if broken(self.constraints, after) is None:
                 told = {"constraints": "drawn again"} if attempt else {}
-                return after, changes(scene, config, after), told
+                return after, changes(scene, config, after), {**info, **told}
             if attempt == self.tries - 1 and broken(self.constraints, config) is None:
                 after = self._repaired(scene, config, after)
-                return after, changes(scene, config, after), {"constraints": "repaired"}
+                return after, changes(scene, config, after), {**info, "constraints": "repaired"}
         raise StrategyError(
             f"constraints: none of {TRIES} configurations for member {member} meets {_name(self.constraints, after)}; "
             f"the last was {after}. Give domains in which the constraints are met more often"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ramet.errors import ConfigError
 from ramet.strategy.base import Scene
 from ramet.strategy.exploit import Choice, check_fraction
+from ramet.strategy.rules import check_probability
 
 ALIKE = "not far enough behind"
 
@@ -69,7 +70,8 @@ class GapThreshold:
 
     Source: Petrenko et al. (2023), "DexPBT: Scaling up Dexterous Manipulation for Hand-Arm Systems with Population
     Based Training", section IV, and its code. Differs from it in that the donor's score at the same experience is
-    looked for by `DexPBT`, not here.
+    looked for by `DexPBT`, not here; in that only members with a better score are drawn as donors; and in the standard
+    deviation, which is that of a sample.
     """
 
     worst: float = 0.125
@@ -81,7 +83,8 @@ class GapThreshold:
     def __post_init__(self) -> None:
         check_fraction("worst", self.worst)
         check_fraction("best", self.best)
-        for name in ("deviations", "relative", "own_hparams"):
+        check_probability("own_hparams", self.own_hparams)
+        for name in ("deviations", "relative"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ConfigError(f"GapThreshold({name}={value!r}) must be a finite number of at least 0")
@@ -121,7 +124,14 @@ def moments(values: list[float]) -> tuple[float, float]:
     """
     if not values:
         return 0.0, 0.0
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    # In units of the largest, rounded to a power of two: a model that has diverged may have a score whose square is
+    # beyond all floats.
+    unit = math.ldexp(1.0, math.frexp(max(map(abs, values)))[1] - 1)
+    if not unit:
+        return 0.0, 0.0
+    scaled = [value / unit for value in values]
+    # Not rounded past all of them, or equal scores would differ from their mean.
+    mean = min(max(math.fsum(scaled) / len(scaled), min(scaled)), max(scaled))
+    if len(scaled) < 2:
+        return mean * unit, 0.0
+    return mean * unit, math.sqrt(math.fsum((value - mean) ** 2 for value in scaled) / (len(scaled) - 1)) * unit

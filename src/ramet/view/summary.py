@@ -40,6 +40,7 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
         if not _verdicts(population, "exploit"):
             lines.append([(f"  {'note:':<{INDENT - 2}}", LOUD), (_why_none(population), LOUD)])
     lines += _best(population, width)
+    lines += _front(population)
     kept = [name for name in ("run.db", "checkpoints/", LOG, ERRORS) if (folder / name).exists()]
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
@@ -181,6 +182,15 @@ def _best(population: Population, width: int | None) -> list[Line]:
     if population.members[top.member].state == "failed":
         lines[0].append((", then it failed", "red"))
     return lines + _schedule(population, population.members[top.member].segment, width)
+
+
+def _front(population: Population) -> list[Line]:
+    if not population.facts.get("objectives") or _all_failed(population):
+        return []
+    from ramet.view.front import told  # which loads numpy, and few runs have a front
+
+    said = told(population)
+    return [] if said is None else [_entry("front", said)]
 
 
 def _schedule(population: Population, segment: int, width: int | None) -> list[Line]:
