@@ -28,7 +28,8 @@ def plot(results: Results, file: Path) -> None:
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for ax, problem in zip(axes, problems, strict=False):
         about = results.problems[problem]
-        for place, row in enumerate(standings(results, problem)):
+        for row in standings(results, problem):
+            place = strategies.index(row.strategy)
             half = 0.0 if math.isnan(row.half) else row.half
             ax.errorbar([row.mean], [place], xerr=[half], fmt="o", color=INK, capsize=3, markersize=5)
         ax.axvline(about["optimum"], color=BEST, linestyle="--", linewidth=1)

@@ -29,9 +29,12 @@ def show(results: Results, console: Console | None = None) -> None:
             console.print(Text(clean(line)), style="bold")
         console.print(_table(results, problem))
     if len(results.problems) > 1:
-        means = mean_ranks(results)
-        told = ", ".join(f"{clean(strategy)} {rank:.2f}" for strategy, rank in means.items())
-        console.print(f"Mean rank over {len(results.problems)} problems: {told}", markup=False)
+        count = len(results.problems)
+        told = ", ".join(
+            f"{clean(strategy)} {rank:.2f}" + (f" (on {on})" if on < count else "")
+            for strategy, (rank, on) in mean_ranks(results).items()
+        )
+        console.print(f"Mean rank over {count} problems: {told}", markup=False)
     for run in results.failed:
         told = f"failed: {run['strategy']} on {run['problem']}, seed {run['seed']}: {run['error']}"
         console.print(clean(told), style="red", markup=False)

@@ -62,9 +62,10 @@ def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
 
 
 def standings(results: Results, problem: str) -> list[Standing]:
-    """Return how each strategy did on a problem, in the order of the results."""
+    """Return how each strategy that was tried on a problem did, in the order of the results."""
+    tried = {run["strategy"] for run in results.runs if run["problem"] == problem}
     found = {}
-    for strategy in results.strategies:
+    for strategy in (name for name in results.strategies if name in tried):
         values, seen = results.values(problem, strategy), results.values(problem, strategy, "seen")
         found[strategy] = (*mean_and_half(values), statistics.fmean(seen) if seen else math.nan, len(values))
     sign = -1 if results.problems[problem]["mode"] == "max" else 1
@@ -84,11 +85,14 @@ def ranks(values: Sequence[float]) -> list[float]:
     return [sum(other < one for other in values) + (1 + sum(other == one for other in values)) / 2 for one in values]
 
 
-def mean_ranks(results: Results) -> dict[str, float]:
-    """Return each strategy's mean rank over all problems, the best first."""
+def mean_ranks(results: Results) -> dict[str, tuple[float, int]]:
+    """Return each strategy's mean rank over the problems that it was tried on, and how many those are; the best first.
+
+    Those that were tried on all problems come first: the others had other rivals.
+    """
     each: dict[str, list[float]] = {strategy: [] for strategy in results.strategies}
     for problem in results.problems:
         for standing in standings(results, problem):
             each[standing.strategy].append(standing.rank)
-    means = {strategy: statistics.fmean(found) for strategy, found in each.items()}
-    return dict(sorted(means.items(), key=lambda row: row[1]))
+    means = {strategy: (statistics.fmean(found), len(found)) for strategy, found in each.items() if found}
+    return dict(sorted(means.items(), key=lambda row: (-row[1][1], row[1][0])))
