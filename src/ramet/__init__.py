@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from ramet.space import uniform as uniform
     from ramet.strategy.base import FIFO as FIFO
     from ramet.strategy.base import Strategy as Strategy
+    from ramet.strategy.fire import FirePBT as FirePBT
+    from ramet.strategy.iterated import IteratedPBT as IteratedPBT
     from ramet.strategy.pbt import PopulationBasedTraining as PopulationBasedTraining
     from ramet.trainable import with_parameters as with_parameters
     from ramet.trainable import with_resources as with_resources
@@ -90,6 +92,8 @@ _HOMES = {
     "space": "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
     "strategy.base": "FIFO Strategy",
+    "strategy.fire": "FirePBT",
+    "strategy.iterated": "IteratedPBT",
     "strategy.pbt": "PopulationBasedTraining",
     "trainable": "with_parameters with_resources",
     "tuner": "Tuner",

@@ -9,7 +9,9 @@ from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constrained
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
+from ramet.strategy.fire import FirePBT
 from ramet.strategy.groups import Groups
+from ramet.strategy.iterated import IteratedPBT
 from ramet.strategy.pbt import PopulationBasedTraining
 from ramet.strategy.rules import Chain, Either, Keep, OneMinus, Perturb, Resample, Scale, Shift
 from ramet.strategy.spread import GapThreshold, SpreadThreshold
@@ -25,9 +27,11 @@ __all__ = [
     "Custom",
     "Decision",
     "Either",
+    "FirePBT",
     "GapThreshold",
     "Groups",
     "InitiatorTournament",
+    "IteratedPBT",
     "Keep",
     "Mutation",
     "Never",
