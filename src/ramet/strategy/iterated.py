@@ -121,7 +121,7 @@ class IteratedPBT(PopulationBasedTraining):
             raise ConfigError("IteratedPBT(synch=False) cannot work: all members restart together; leave it True")
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
             raise ConfigError(f"IteratedPBT(patience={patience!r}) must be an integer of at least 1")
-        if restarts not in WEIGHTS:
+        if not isinstance(restarts, str) or restarts not in WEIGHTS:
             raise ConfigError(f"IteratedPBT(restarts={restarts!r}) must be one of {', '.join(map(repr, WEIGHTS))}")
         self.patience, self.restarts = patience, restarts
         self.max_t = None if max_t is None else number("IteratedPBT(max_t=…)", max_t, above=0.0)
