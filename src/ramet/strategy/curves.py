@@ -80,7 +80,10 @@ def overlap(a: Curve, b: Curve, shift: float = 0.0) -> tuple[Sequence[float], Se
     reached = np.flatnonzero(lower >= start)
     if not len(reached):
         return None
-    i, j = (int(reached[0]), 0) if lower is one else (0, int(reached[0]))
+    at = int(reached[0])
+    if at and start - lower[at - 1] < lower[at] - start:
+        at -= 1  # it is the nearer of the two, and points are what there is to compare
+    i, j = (at, 0) if lower is one else (0, at)
     size = min(len(one) - i, len(other) - j)
     return [value - shift for value in a.values[i : i + size]], b.values[j : j + size]
 

@@ -136,17 +136,17 @@ class FirePBT(PopulationBasedTraining):
         steep = self._steep(scene, evaluated)
         greedy = {decision.member: decision for decision in super().decide(scene.among(having(scene, GREEDY)))}
         lost = {decision.member for decision in [*steep, *greedy.values()] if decision.start is not None}
-        evaluated = {e: one for e, one in evaluated.items() if not {one.parent, one.child} & lost}
         won: dict[int, Evaluation] = {}
         for one in sorted(evaluated.values(), key=lambda one: one.lead):
-            if one.child in greedy and one.succeeded:
+            if one.child in greedy and one.child not in lost and one.succeeded:
                 won[one.child] = one
         for child, best in won.items():
             choice = Choice(best.evaluator, True, "took the weights of an evaluator that learns faster", child, False)
             greedy[child] = self._clone(scene, child, choice, succeeded=True)
-        for e in [e for e, one in evaluated.items() if one.child in won or (e in acting and self._over(one))]:
-            del evaluated[e]
-        return [*between, *greedy.values(), *steep, *self._evaluators(scene, evaluated, lost, won)]
+        ended = lost | set(won)
+        going_on = {e: one for e, one in evaluated.items() if not {one.parent, one.child} & ended}
+        going_on = {e: one for e, one in going_on.items() if one.succeeded or not one.over(self.max_eval)}
+        return [*between, *greedy.values(), *steep, *self._evaluators(scene, going_on, lost, won)]
 
     def _steep(self, scene: Scene, evaluated: Mapping[int, Evaluation]) -> list[Decision]:
         """Return the decisions of the steep members: those that are evaluated are compared by their fitness."""
@@ -157,20 +157,17 @@ class FirePBT(PopulationBasedTraining):
         decisions = super().decide(scene.among(points, points))
         return [*decisions, *(Decision(member, "continue", "not evaluated, so not compared") for member in rest)]
 
-    def _over(self, one: Evaluation) -> bool:
-        return not one.succeeded and one.over(self.max_eval)
-
     def _evaluators(
-        self, scene: Scene, evaluated: Mapping[int, Evaluation], lost: set[int], won: Mapping[int, Evaluation]
+        self, scene: Scene, going_on: Mapping[int, Evaluation], lost: set[int], won: Mapping[int, Evaluation]
     ) -> list[Decision]:
         """Return the decisions of the evaluators: those that are idle are given something to evaluate."""
-        taken = lost | {one.parent for one in evaluated.values()}
+        taken = lost | {one.parent for one in going_on.values()}
         waiting = longest_waiting(scene, [member for member in having(scene, STEEP) if member not in taken])
         ranked = scene.among([member for member in having(scene, GREEDY) if member not in lost]).points
         rank = ranked.best(1)  # who was replaced just now has hyperparameters that nobody has tried
         decisions = []
         for member in (member for member in having(scene, EVALUATOR) if member in scene.ready):
-            if member in evaluated:
+            if member in going_on:
                 decisions.append(Decision(member, "continue", "evaluates"))
             elif not waiting or not rank:
                 decisions.append(Decision(member, "continue", "nobody is left to be evaluated"))
