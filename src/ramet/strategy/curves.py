@@ -80,10 +80,9 @@ def overlap(a: Curve, b: Curve, shift: float = 0.0) -> tuple[Sequence[float], Se
     reached = np.flatnonzero(lower >= start)
     if not len(reached):
         return None
-    at = int(reached[0])
-    if at and start - lower[at - 1] < lower[at] - start:
-        at -= 1  # it is the nearer of the two, and points are what there is to compare
-    i, j = (at, 0) if lower is one else (0, at)
+    # A point is taken that is a little higher, which favours the one that began lower: in `FirePBT` that is as a rule
+    # the rival, which has trained for longer, so that an evaluator that is as good does not seem better.
+    i, j = (int(reached[0]), 0) if lower is one else (0, int(reached[0]))
     size = min(len(one) - i, len(other) - j)
     return [value - shift for value in a.values[i : i + size]], b.values[j : j + size]
 
