@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -127,9 +128,11 @@ class FirePBT(PopulationBasedTraining):
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return what each part does at the end of an interval; in between all go on."""
-        acting = [member for member in scene.ready if scene.passes(member, self.step)]
-        between = [Decision(m, "continue", "between two decisions") for m in scene.ready if m not in acting]
-        scene = replace(scene, ready=acting)
+        passes = {member: scene.passes(member, self.step) for member in scene.ready}
+        between = [Decision(m, "continue", "between two decisions") for m, passed in passes.items() if not passed]
+        scene = replace(scene, ready=[member for member, passed in passes.items() if passed])
+        if not scene.ready:
+            return between
         if len(scene.population.members) < FEWEST:  # no run is like this, for founders() refuses it
             return [*between, *super().decide(scene)]
         evaluated = running(scene)
@@ -152,8 +155,13 @@ class FirePBT(PopulationBasedTraining):
         """Return the decisions of the steep members: those that are evaluated are compared by their fitness."""
         known = [one for one in evaluated.values() if len(one.curve) > 1]
         fitness = {one.parent: sum(best_score_diff(one.curve, other.curve) for other in known) for one in known}
-        points = {member: replace(scene.points[member], score=value) for member, value in fitness.items()}
-        rest = [member for member in having(scene, STEEP) if member in scene.ready and member not in points]
+        points = {
+            member: replace(point, score=math.nan if math.isnan(point.score) else fitness[member])
+            for member, point in scene.points.items()
+            if member in fitness
+        }
+        ready = set(scene.ready)
+        rest = [member for member in having(scene, STEEP) if member in ready and member not in points]
         decisions = super().decide(scene.among(points, points))
         return [*decisions, *(Decision(member, "continue", "not evaluated, so not compared") for member in rest)]
 

@@ -64,7 +64,8 @@ class IteratedPBT(PopulationBasedTraining):
         ConfigError: an argument is out of its range, or there is nothing to mutate.
 
     Decisions, and with them checkpoints, come at every first interval, however long it has grown: between steps
-    members just go on. Where checkpoints are costly, begin with an interval that is not too short.
+    members just go on. Where checkpoints are costly, begin with an interval that is not too short. The best model may
+    be one from before a restart: keep it with ``CheckpointConfig(num_to_keep=…, checkpoint_score_attribute=…)``.
 
     >>> from ramet import uniform
     >>> scheduler = IteratedPBT(perturbation_interval=5, max_t=500, hyperparam_mutations={"lr": uniform(0.0001, 0.02)})
