@@ -323,8 +323,9 @@ def test_an_evaluation_that_may_still_win_goes_on():
 
 @pytest.mark.parametrize("replaced", ["parent", "child"])
 def test_an_evaluation_ends_when_its_parent_or_its_child_is_replaced(replaced):
-    """Whoever it compares is gone: the evaluation is not among those that go on."""
-    run = run_of(slopes(of_evaluators=1.0), 15, quantile_fraction=0.0)
+    """Whoever it compares is gone: it is not among those that go on, nor when the new one has reported."""
+    scores = slopes(of_evaluators=1.0)
+    run = run_of(scores, 15, quantile_fraction=0.0)
     (one, *_) = running(standing_at(run)).values()
     number, other = len(run.population.segments), 4 if one.parent == 1 else 1
     member = {"parent": one.parent, "child": one.child}[replaced]
@@ -332,6 +333,37 @@ def test_an_evaluation_ends_when_its_parent_or_its_child_is_replaced(replaced):
     assert one.evaluator in running(standing_at(run))
     run.population.apply(Opened(number, member, *start, {"lr": 0.5}, {"why": "exploit"}))
     assert one.evaluator not in running(standing_at(run))
+    for number in range(6):
+        run.report(number, scores(number, 16, run.population.current(number)))
+    assert member in standing_at(run).points
+    assert one.evaluator not in running(standing_at(run))
+
+
+def test_an_evaluator_whose_parent_is_replaced_takes_up_another_at_once():
+    """At the decision that replaces a steep member its evaluator goes on with one that waits."""
+
+    def scores(member, iteration, segment):
+        if PARTS[member] != EVALUATOR:
+            return (1000.0 if PARTS[member] == GREEDY else 0.0) + 0.1 * iteration
+        if "child_model" in segment.info:
+            slope = {1: 1.0, 4: 0.2, 7: 0.6}.get(segment.info["donor"], 0.5)
+            return segment.origin.score + slope * (iteration - segment.start)
+        return -50.0
+
+    run = run_of(scores, 20, members=11)
+    (clone,) = (event for event in opened(run) if PARTS[event.member] == STEEP)
+    assert (clone.member, clone.info["donor"]) == (4, 1)
+    (again,) = (event for event in opened(run) if event.iteration == 20 and PARTS[event.member] == EVALUATOR)
+    assert (again.member, again.info["donor"]) == (5, 9)
+
+
+def test_a_greedy_member_that_falls_to_the_bottom_is_replaced_by_a_greedy_one():
+    """Population based training comes first: who clones a better member takes no weights of an evaluator."""
+    smooth = slopes(of_evaluators=1.6, of_steep=-0.5, of_greedy={0: 0.9, 3: 1.0})
+    run = run_of(lambda *at: 25.0 if at[0] == 0 and at[1] == 20 else smooth(*at), 20)
+    (clone,) = (event for event in opened(run) if event.member == 3)
+    assert (clone.iteration, clone.info["donor"]) == (20, 0)
+    assert not opened(run, succeeded=True)
 
 
 def test_fitness_is_by_how_fast_and_not_by_how_high():

@@ -276,6 +276,16 @@ def test_clones_and_replacements_say_in_which_iteration_they_are():
     assert replaced.info["restart"] == 1
 
 
+def test_a_member_that_lost_its_checkpoint_does_not_set_the_iteration_back():
+    """One segment that does not say in which iteration it is leaves the interval as it is."""
+    run = run_of(flat, 7)
+    before = ipbt().iteration(run.population)
+    number, start = len(run.population.segments), run.population.members[1].point.checkpoint
+    run.population.apply(Opened(number, 0, *start, {"lr": 0.5}, {"why": "lost"}))
+    assert ipbt().iteration(run.population) == before
+    assert before.number == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
