@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from ramet.strategy.baselines import NoExploit as NoExploit
     from ramet.strategy.baselines import RandomSearch as RandomSearch
     from ramet.strategy.dex import DexPBT as DexPBT
+    from ramet.strategy.fire import FirePBT as FirePBT
+    from ramet.strategy.iterated import IteratedPBT as IteratedPBT
     from ramet.strategy.ladder import LadderPBT as LadderPBT
     from ramet.strategy.multi_frequency import MultiFrequencyPBT as MultiFrequencyPBT
     from ramet.strategy.multi_objective import MultiObjectivePBT as MultiObjectivePBT
@@ -110,6 +112,8 @@ _HOMES = {
     "strategy.multi_frequency": "MultiFrequencyPBT",
     "strategy.pb2": "PB2",
     "strategy.pb2_mix": "PB2Mix",
+    "strategy.fire": "FirePBT",
+    "strategy.iterated": "IteratedPBT",
     "strategy.pbt": "PopulationBasedTraining",
     "strategy.replay": "ScheduleReplay",
     "trainable": "with_parameters with_resources",

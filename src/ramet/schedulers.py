@@ -12,8 +12,10 @@ from ramet.strategy.constraints import Constrained
 from ramet.strategy.dex import DexPBT
 from ramet.strategy.exploit import Choice, Never, Truncation
 from ramet.strategy.explore import Custom, Mutation, PerKey, Then
+from ramet.strategy.fire import FirePBT
 from ramet.strategy.fronts import ParetoTruncation
 from ramet.strategy.groups import Groups
+from ramet.strategy.iterated import IteratedPBT
 from ramet.strategy.ladder import LadderPBT
 from ramet.strategy.multi_frequency import MultiFrequencyPBT
 from ramet.strategy.multi_objective import MultiObjectivePBT
@@ -39,9 +41,11 @@ __all__ = [
     "Decision",
     "DexPBT",
     "Either",
+    "FirePBT",
     "GapThreshold",
     "Groups",
     "InitiatorTournament",
+    "IteratedPBT",
     "Keep",
     "LadderPBT",
     "MultiFrequencyPBT",

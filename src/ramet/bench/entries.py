@@ -119,6 +119,17 @@ def _one_goal(problem: Problem, members: int) -> str | None:
     return None if problem.objectives else "the problem has one goal"
 
 
+def _iterated(problem: Problem, interval: int, members: int) -> ramet.Strategy:
+    del interval
+    # Shrinking is for weights of networks; the state of the other problems is how far a model has come.
+    restarts = "shrink" if problem.needs else "fresh"
+    return _of(ramet.IteratedPBT, restarts=restarts, perturbation_interval=1, max_t=problem.steps)(problem, 1, members)
+
+
+def _fire(problem: Problem, interval: int, members: int) -> ramet.Strategy:
+    return _of(ramet.FirePBT, evaluations=interval)(problem, interval, members)
+
+
 _PBT = ramet.PopulationBasedTraining
 
 ENTRIES: dict[str, Entry] = {
@@ -129,6 +140,8 @@ ENTRIES: dict[str, Entry] = {
     "PBT x2": Entry("the same with factors 2 and 0.5", _of(_PBT, perturbation_factors=(2.0, 0.5))),
     "PBT duel": Entry("the same with binary tournaments", _of(_PBT, exploit=BinaryTournament())),
     "PBT t-test": Entry("the same with Welch's test of the last 10 scores", _of(_PBT, exploit=WelchTest())),
+    "FirePBT": Entry("a part is judged by how fast it could learn", _fire, _at_least(6)),
+    "IteratedPBT": Entry("intervals from 1 report on, doubled at restarts", _iterated),
     "DexPBT": Entry("only gaps beyond doubt are closed, in steps of 1.1 to 1.5", _of(ramet.DexPBT)),
     "PairwisePBT": Entry("clones move towards whom they clone, with momentum", _of(ramet.PairwisePBT)),
     "MultiObjectivePBT": Entry("fronts of several goals at once", _multi_objective, _one_goal),

@@ -6,6 +6,7 @@ each, a line of JSON, to its standard output, until the input ends.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -48,7 +49,7 @@ def carry_out(job: Job, folder: Path, keep: bool = False) -> dict[str, Any]:
 
 
 def _run(job: Job, folder: Path) -> dict[str, Any]:
-    problem = PROBLEMS[job.problem]
+    problem = dataclasses.replace(PROBLEMS[job.problem], steps=job.steps)
     scheduler = ENTRIES[job.strategy].make(problem, job.interval, job.members)
     tuner = ramet.Tuner(
         problem.train,

@@ -168,7 +168,8 @@ def train_one(
     if checkpoint is None:
         state = begin(1)
     else:
-        state = {name: np.asarray(value)[None] for name, value in checkpoint.to_dict().items()}
+        had = {name: np.asarray(value)[None] for name, value in checkpoint.to_dict().items()}
+        state = ramet.inherited(had, lambda: begin(1))
     rng = ramet.rng()
     while True:
         state, metrics = step(state, config, rng)
