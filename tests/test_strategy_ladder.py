@@ -127,7 +127,7 @@ def test_a_ramp_ends_where_a_constraint_is_broken():
 
 @pytest.mark.parametrize(
     ("members", "rungs"),
-    [(1, (1, 4)), (9, (1, 4)), (10, (1, 2)), (15, (1, 2, 4)), (24, (1, 2, 4, 8)),
+    [(1, (1,)), (3, (1,)), (4, (1, 4)), (9, (1, 4)), (10, (1, 2)), (15, (1, 2, 4)), (24, (1, 2, 4, 8)),
      (25, (1, 2, 4, 8, 16)), (1000, (1, 2, 4, 8, 16))],
 )  # fmt: skip
 def test_rungs_by_the_number_of_members(members, rungs):

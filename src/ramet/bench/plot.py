@@ -36,6 +36,7 @@ def plot(results: Results, file: Path) -> None:
         ax.set_title(clean(problem).replace("$", r"\$"), fontsize="medium", loc="left")
         ax.set_yticks(range(len(strategies)), [clean(name).replace("$", r"\$") for name in strategies])
         ax.set_ylim(len(strategies) - 0.5, -0.5)
+        ax.locator_params(axis="x", nbins=5)
         ax.grid(axis="x", linewidth=0.3)
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)

@@ -42,8 +42,8 @@ class LadderPBT(Composition):
         hyperparam_mutations: as there. Numbers move along ramps; lists, categories and functions have no direction,
             and are perturbed or drawn anew when a member is cloned.
         rungs: how many intervals lie between a rung's decisions, rising; by default (1, 2, 4, 8, 16), of which the
-            slowest are left out where fewer than 5 members would stand on a rung, and (1, 4) below 10 members. Member
-            m stands on rung ``m % len(rungs)``.
+            slowest are left out where fewer than 5 members would stand on a rung; (1, 4) below 10 members, and (1,)
+            below 4. Member m stands on rung ``m % len(rungs)``.
         rate: how steep ramps are, above 0: a number is multiplied by exp(rate / sqrt(rung)), or divided by it.
         quantile_fraction: share of a rung that clones, and share of those above that is cloned, rounded up.
         synch: as there; True by default, for in rounds all that a rung knows is of the same time.
@@ -95,7 +95,9 @@ class LadderPBT(Composition):
         """Return the rungs that a population of ``members`` stands on."""
         if self.rungs is not None:
             return self.rungs
-        return (1, 2, 4, 8, 16)[: members // LEAST] if members >= 2 * LEAST else (1, 4)
+        if members >= 2 * LEAST:
+            return (1, 2, 4, 8, 16)[: members // LEAST]
+        return (1, 4) if members >= 4 else (1,)
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return for each ready member whether it clones, moves on along its ramp, or waits for its rung's turn."""
