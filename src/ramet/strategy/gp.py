@@ -190,7 +190,11 @@ class Process:
         across = product(covariance(theta, Gaps.between(block, rows)), self._root.T)
         corner = np.linalg.inv(np.linalg.cholesky(within - product(across, across.T)))
         root = np.zeros((old + new, old + new))
-        root[:old, :old], root[old:, old:], root[old:, :old] = self._root, corner, product(product(-corner, across), self._root)
+        root[:old, :old], root[old:, old:], root[old:, :old] = (
+            self._root,
+            corner,
+            product(product(-corner, across), self._root),
+        )
         return root
 
     def at(self, rows: Rows) -> tuple[Array, Array]:

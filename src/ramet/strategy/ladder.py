@@ -112,7 +112,7 @@ class LadderPBT(Composition):
 
     def _turn(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> list[Decision]:
         """Return the decisions of those of a rung whose turn has come."""
-        donors = self._donors(scene, turn, rungs, place)
+        donors = self.donors(scene, turn, rungs, place)
         speed, clones = self.rate / math.sqrt(rungs[place]), list[int]()
         cloned = [member for member, donor in donors.items() if donor is not None and donor != member]
         scene = scene.expecting(
@@ -129,7 +129,7 @@ class LadderPBT(Composition):
                 decisions.append(self._set_out(scene, member, donor, clones, speed))
         return decisions
 
-    def _donors(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> dict[int, int | None]:
+    def donors(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> dict[int, int | None]:
         """Return whom each clones: itself where it finds none that is better, None where it need not."""
         count, members, known = len(rungs), len(scene.population.members), scene.points.known
         slower = chain.from_iterable(in_group(rung, count, members) for rung in range(place, count))
