@@ -140,6 +140,7 @@ def _keys(points: Mapping[int, Point]) -> dict[int, _Key]:
 
 def _ordered(keys: Mapping[int, _Key]) -> list[_Key]:
     """Return the keys in order: as plain sorting would, but comparing numbers alone, which takes a third."""
-    by_number = [keys[member] for member in sorted(keys)]
-    unknown = [key for key in by_number if not key[0]]
-    return unknown + sorted([key for key in by_number if key[0]], key=itemgetter(1))
+    order = [keys[member] for member in sorted(keys)]
+    order.sort(key=itemgetter(1))
+    order.sort(key=itemgetter(0))
+    return order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from ramet.space import Path, get, with_values
@@ -132,14 +132,17 @@ class LadderPBT(Composition):
     def donors(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> dict[int, int | None]:
         """Return whom each clones: itself where it finds none that is better, None where it need not."""
         count, members, known = len(rungs), len(scene.population.members), scene.points.known
+        own = scene.points.among(in_group(place, count, members))
         slower = chain.from_iterable(in_group(rung, count, members) for rung in range(place, count))
-        own, above = scene.points.among(in_group(place, count, members)), scene.points.among(slower)
-        best = above.best(math.ceil(round(len(above) * self.fraction, 9)))
+        above = sum(map(known.__contains__, slower))
+        size = math.ceil(round(above * self.fraction, 9))
+        ranks = reversed(scene.points.best(len(known)))
+        best = [*islice((m for m in map(scene.points.at, ranks) if m % count >= place), size)]
         order = [member for member in own.in_order() if member in turn]  # the worst first, whoever has which number
         worst = own.lowest(math.ceil(round(len(own) * self.fraction, 9)), order)
         donors: dict[int, int | None] = dict.fromkeys(order)
         for member, share in zip(worst, scene.shares(worst, "donor"), strict=True):
-            donor = above.at(best[int(share * len(best))]) if best else member
+            donor = best[int(share * len(best))] if best else member
             donors[member] = donor if is_better(known[donor].score, known[member].score) else member
         return donors
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,9 +53,8 @@ class Frequencies:
             return {}
         choices = {member: self._cloned(scene, member, donor) for member, donor in zip(worst, best, strict=True)}
         choices |= self._migrants(scene, group, bracket, members, order[0])
-        for member in order[quarter:]:
-            settled = member in choices and choices[member].donor is not None
-            if math.isnan(inside.known[member].score) and not settled:  # diverged, wherever it stands
+        for member in inside.lowest(0, order[quarter:]):  # diverged, wherever it stands
+            if member not in choices or choices[member].donor is None:
                 choices[member] = self._cloned(scene, member, best[scene.index(member, quarter, "donor")])
         return choices
 

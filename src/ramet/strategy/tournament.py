@@ -28,14 +28,12 @@ class BinaryTournament:
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
         known = scene.points.known
-        choices = {}
+        if len(known) < 2:
+            return dict.fromkeys(scene.ready, Choice(None, False, ALONE))
+        choices = dict.fromkeys(scene.ready, STAYS)
         for member, other in opponents(scene).items():
-            if other is None:
-                choices[member] = Choice(None, False, ALONE)
-            elif is_better(known[other].score, known[member].score):
+            if other is not None and is_better(known[other].score, known[member].score):
                 choices[member] = Choice(other, True, CLONED)
-            else:
-                choices[member] = STAYS
         return choices
 
 
