@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 from pure import SMALL, Pure
 
+import ramet.core.scene as scene_module
+import ramet.core.shares as shares_module
+from ramet import PopulationBasedTraining, loguniform, uniform
 from ramet.core.engine import Terms
 from ramet.core.messages import Block, Handover
 from ramet.core.population import Point
 from ramet.core.ranking import Ranking
 from ramet.core.roster import Roster, Running
+from ramet.core.scene import Scene
+from ramet.core.shares import key_of
+from ramet.draws import entropy, seeded
+from ramet.space import Space
+from ramet.strategy.exploit import Exploit, Never, Truncation
+from ramet.strategy.groups import Groups
+from ramet.strategy.multi_frequency import Frequencies
+from ramet.strategy.spread import GapThreshold, SpreadThreshold
+from ramet.strategy.tournament import BinaryTournament
+from ramet.testing.strategies import population_of
 
 
 def lines_run(function: Callable[[], Any]) -> int:
@@ -181,3 +194,63 @@ def test_a_place_in_the_ranking_is_found_by_halving(members: int) -> None:
         Score.compared = 0
         question()
         assert Score.compared <= 6 * math.log2(members)
+
+
+def many_scene(members: int) -> Scene:
+    """A synchronous round in which everybody has just handed over a checkpoint."""
+    space = Space(None, {"lr": loguniform(1e-5, 1e-1), "h": uniform(0.0, 1.0)})
+    founder = [{"lr": 1e-3, "h": 0.5}] * members
+    population = population_of([float(number * 7919 % members) for number in range(members)], founder)
+    return Scene.of(population, space, range(members), Ranking({m.number: m.point for m in population.members}))
+
+
+RULES: dict[str, Exploit] = {
+    "truncation": Truncation(0.01),
+    "tournament": BinaryTournament(),
+    "spread": SpreadThreshold(deviations=1.7),
+    "gap": GapThreshold(worst=0.01, own_hparams=0.5),
+    "groups": Groups(4, Truncation(0.01)),
+    "frequencies": Frequencies((1, 2), 5.0),
+    "never": Never(),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_who_clones_whom_is_found_without_a_generator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round of 1,000 members hashes a name or two for each group of them, and makes no generator."""
+    made: list[str] = []
+    key_of.cache_clear()
+    monkeypatch.setattr(shares_module, "entropy", lambda *name: made.append("hash") or entropy(*name))
+    for maker in ("generator", "seeded", "entropy"):
+        monkeypatch.setattr(scene_module, maker, lambda *name, maker=maker: made.append(maker))
+    choices = RULES[name](many_scene(1000))
+    assert any(choice.donor is not None for choice in choices.values()) or name == "never"
+    assert made == ["hash"] * len(made)
+    assert len(made) <= 2
+
+
+def test_generators_are_made_for_clones_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round makes one generator for each clone and key, of seeds that are mixed together: none for who goes on."""
+    made: list[Any] = []
+    monkeypatch.setattr(scene_module, "seeded", lambda seed: made.append(seed) or seeded(seed))
+    monkeypatch.setattr(scene_module, "generator", lambda *name: pytest.fail(f"{name} was seeded by itself"))
+    scene = many_scene(1000)
+    strategy = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=5,
+        hyperparam_mutations={"lr": loguniform(1e-5, 1e-1), "h": uniform(0.0, 1.0)},
+        quantile_fraction=0.05,
+    )
+    clones = [decision for decision in strategy.decide(scene) if decision.verdict == "exploit"]
+    assert len(clones) == 50
+    assert len(made) == 50 * 2
+
+
+def test_places_are_found_for_a_round_at_once() -> None:
+    """Where all have moved, the ranking compares scores as often as sorting them does, not twice for each member."""
+    ranking = Ranking({number: Point(number, 5, 5.0, Score(number), 0.0, 0.0) for number in range(1000)})
+    moved = {number: Point(number, 9, 9.0, Score(number * 7 % 997), 0.0, 0.0) for number in range(1000)}
+    Score.compared = 0
+    ranking.place_all(moved)
+    assert Score.compared <= 1000 * math.log2(1000)
+    assert ranking.in_order() == sorted(moved, key=lambda number: (float(moved[number].score), number))

@@ -130,14 +130,17 @@ def test_the_triangle_is_climbed_by_populations_alone(tmp_path):
 
 
 def test_two_goals_are_better_met_as_two():
-    """The front of 32 members covers more than those of random search, and of training on the product of both goals."""
+    """The front of 32 members covers more than those of random search, and of training on the product of both goals.
+
+    Deciding every other report, as in the paper; every fifth, the two of them are alike.
+    """
     problem = PROBLEMS["two-goals"]
     several = played(
         problem,
-        pbt(problem, ramet.MultiObjectivePBT, metrics=dict(problem.objectives), perturbation_interval=5),
+        pbt(problem, ramet.MultiObjectivePBT, metrics=dict(problem.objectives), perturbation_interval=2),
         32,
     )
-    for rival in (ramet.RandomSearch, pbt(problem, perturbation_interval=5)):
+    for rival in (ramet.RandomSearch, pbt(problem, perturbation_interval=2)):
         alone = played(problem, rival, 32)
         gains = [one - other for one, other in zip(several, alone, strict=True)]
         assert is_at_least(gains, 0.0)

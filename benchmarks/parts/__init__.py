@@ -12,6 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.parts import (
     controller,
     crowd,
+    decisions,
     digits,
     flood,
     large,
@@ -47,6 +48,7 @@ PARTS: dict[str, Part] = {
     "flood": flood,
     "ledger": ledger,
     "controller": controller,
+    "decisions": decisions,
     "problems": problems,
     "start": start,
 }

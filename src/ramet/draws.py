@@ -12,7 +12,7 @@ numpy's ``SeedSequence`` does the mixing.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,4 +43,11 @@ def generator(seed: int, *name: Name) -> np.random.Generator:
     """
     import numpy as np  # here, for whoever names a draw and has none yet waits for no numpy
 
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy(seed, *name))))
+    return seeded(np.random.SeedSequence(entropy(seed, *name)))
+
+
+def seeded(seed: Any) -> np.random.Generator:
+    """Return a new generator that begins where ``seed`` says, numpy's `SeedSequence` or what stands for one."""
+    import numpy as np
+
+    return np.random.Generator(np.random.PCG64(seed))

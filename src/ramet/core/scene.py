@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from ramet.core.messages import COPY as COPY
 from ramet.core.ranking import Ranking
-from ramet.draws import Name, entropy, generator
+from ramet.core.shares import MANY, key_of, share, shares
+from ramet.draws import Name, entropy, generator, seeded
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ramet.core.population import Checkpoint, Member, Point, Population
+    from ramet.core.seeds import Mixed
     from ramet.space import Space
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # and not frozen, which makes each of 10,000 cost four times as much
 class Decision:
-    """What becomes of one member at its decision point.
+    """What becomes of one member at its decision point; whoever wants another one replaces it.
 
     Args:
         member: whose decision it is.
@@ -59,6 +61,7 @@ class Scene:
     ready: Sequence[int]
     points: Ranking
     attempt: int = 0
+    seeds: Mapping[tuple[int, tuple[Name, ...]], Mixed] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, population: Population, space: Space, ready: Iterable[int], ranking: Ranking | None = None) -> Scene:
@@ -68,40 +71,84 @@ class Scene:
         """
         ranking = Ranking(standings(population)) if ranking is None else ranking
         ready = sorted(ready)  # by number, whoever came first: nothing that is drawn may depend on that
+        stand: dict[int, Point | None] = {}
         for number in ready:
             member = population.members[number]
-            own = member.point is not None and member.point.segment == member.segment
-            ranking.place(number, member.point if own else None)
+            point = member.point
+            stand[number] = point if point is not None and point.segment == member.segment else None
+        ranking.place_all(stand)
         return cls(population, space, ready, ranking)
+
+    # ------------------------------------------------------------------ draws
 
     def generator(self, member: int, *name: Name) -> np.random.Generator:
         """Return the generator for one draw in this decision of ``member``, a stream of its own for each name."""
-        decisions = self.population.members[member].decisions
+        if (seed := self.seeds.get((member, name))) is not None:
+            return seeded(seed)
+        return generator(self.population.seed, *self._named(member, name))
+
+    def _named(self, member: int, name: tuple[Name, ...]) -> tuple[Name, ...]:
         again = (self.attempt,) if self.attempt else ()
-        return generator(self.population.seed, "decision", member, decisions, *again, *name)
+        return "decision", member, self.population.members[member].decisions, *again, *name
+
+    def expecting(self, members: Sequence[int], names: Iterable[tuple[Name, ...]]) -> Scene:
+        """Return the same scene, in which the generators of these draws cost less: they are made ready together."""
+        draws = [(member, name) for name in names for member in members]
+        if len(draws) < MANY:
+            return self
+        from ramet.core.seeds import mixed  # here, for it needs numpy
+
+        seeds = mixed([entropy(self.population.seed, *self._named(member, name)) for member, name in draws])
+        return replace(self, seeds=dict(zip(draws, seeds, strict=True)))
+
+    def share(self, member: int, *name: Name) -> float:
+        """Draw a number in [0, 1) in this decision of ``member``, at a tenth of a generator's price."""
+        return share(self._key(name), member, self.population.members[member].decisions)
+
+    def shares(self, members: Sequence[int], *name: Name) -> list[float]:
+        """Draw for each of ``members`` what `share` would, at a tenth of its price."""
+        everyone = self.population.members
+        return shares(self._key(name), members, [everyone[member].decisions for member in members])
 
     def index(self, member: int, size: int, *name: Name) -> int:
-        """Draw one of ``range(size)`` in this decision of ``member``, at a tenth of a generator's price."""
-        decisions = self.population.members[member].decisions
-        again = (self.attempt,) if self.attempt else ()
-        return entropy(self.population.seed, "index", member, decisions, *again, *name) % size
+        """Draw one of ``range(size)`` in this decision of ``member``."""
+        return int(self.share(member, *name) * size)
+
+    def _key(self, name: tuple[Name, ...]) -> int:
+        return key_of(self.population.seed, self.attempt, *name)
 
     def again(self, attempt: int) -> Scene:
         """Return the same scene, in which every draw is another one."""
-        return replace(self, attempt=attempt)
+        return replace(self, attempt=attempt, seeds={})
 
-    def among(self, members: Iterable[int], points: Mapping[int, Point] | None = None) -> Scene:
-        """Return the scene as those see it who know of ``members`` alone, or judge them at other ``points``."""
-        inside = set(members)
-        known = self.points if points is None else points
-        ranking = Ranking({member: known[member] for member in sorted(inside) if member in known})
-        return replace(self, ready=[member for member in self.ready if member in inside], points=ranking)
+    # ------------------------------------------------------------------ who stands where
+
+    def among(
+        self, members: Iterable[int], points: Mapping[int, Point] | None = None, ready: Sequence[int] | None = None
+    ) -> Scene:
+        """Return the scene as those see it who know of ``members`` alone, or judge them at other ``points``.
+
+        ``ready`` are those of them that are ready, for whoever knows that already.
+        """
+        inside = members if isinstance(members, (range, set)) else set(members)
+        ready = [member for member in self.ready if member in inside] if ready is None else ready
+        if points is None:
+            return replace(self, ready=ready, points=self.points.among(inside))
+        return replace(self, ready=ready, points=Ranking({m: points[m] for m in inside if m in points}))
 
     def passes(self, member: int, every: float) -> bool:
         """Whether a multiple of ``every`` lies between ``member``'s last decision and where it stands now."""
-        # A step of 0.1 taken ten times is a little less than 1.
-        now, before = (round(at / every, 9) for at in (self.points[member].time, self.since(member)))
-        return math.floor(now) > math.floor(before)
+        return bool(self.passing((member,), every))
+
+    def passing(self, members: Iterable[int], every: float) -> list[int]:
+        """Return those of ``members`` that `passes` is true of."""
+        points, everyone, floor = self.points.known, self.population.members, math.floor
+        dust = 5e-10  # a step of 0.1 taken ten times is a little less than 1
+        return [
+            member
+            for member in members
+            if floor(points[member].time / every + dust) > floor(everyone[member].since / every + dust)
+        ]
 
     def since(self, member: int) -> float:
         """Return the time of ``member``'s last decision, or where it began."""

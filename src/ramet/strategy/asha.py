@@ -77,7 +77,7 @@ class ASHA(Strategy):
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return for each ready member whether it goes on."""
-        at_rung: dict[int, list[tuple[float, int]]] = {}
+        at_rung: dict[int, frozenset[tuple[float, int]]] = {}  # by rung the best there
         decisions = []
         for member in scene.ready:
             point = scene.points[member]
@@ -86,10 +86,9 @@ class ASHA(Strategy):
                 continue
             rung = bisect_right(self.rungs, point.time) - 1
             if rung not in at_rung:
-                at_rung[rung] = self._arrived(scene, rung)
-            came = at_rung[rung]
-            places = math.ceil(round(len(came) / self.reduction_factor, 9))
-            if not math.isnan(point.score) and (-point.score, point.segment) in came[:places]:
+                came = self._arrived(scene, rung)
+                at_rung[rung] = frozenset(came[: math.ceil(round(len(came) / self.reduction_factor, 9))])
+            if not math.isnan(point.score) and (-point.score, point.segment) in at_rung[rung]:
                 decisions.append(Decision(member, "continue", "among the best at its rung"))
             else:
                 decisions.append(Decision(member, "stop", "not among the best at its rung"))

@@ -59,8 +59,11 @@ class Composition(Strategy):
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return a clone for each ready member that the exploit rule has a donor for."""
-        decisions = []
-        for member, choice in self.exploit(scene).items():
+        choices, decisions = self.exploit(scene), []
+        if len(choices) > 1:
+            changed = [m for m, c in choices.items() if (c.explores if c.donor is None else c.explores is not False)]
+            scene = scene.expecting(changed, [("explore", *path) for path in scene.space.mutable])
+        for member, choice in choices.items():
             if choice.donor is not None:
                 score = scene.points[member].score
                 told = None if math.isnan(score) else score

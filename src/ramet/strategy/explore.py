@@ -126,9 +126,9 @@ class PerKey:
 def changes(scene: Scene, before: Config, after: Config) -> Changed:
     """Return by mutable key that has another value (from, to)."""
     return {
-        "/".join(path): [get(before, path), get(after, path, None)]
+        "/".join(path): [was, now]
         for path in scene.space.mutable
-        if get(after, path, None) is not get(before, path)
+        if (now := get(after, path, None)) is not (was := get(before, path))
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ramet.strategy.descent import lowest
+from ramet.strategy.products import product
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -170,7 +171,7 @@ class Process:
         for start in range(0, len(y), BLOCK):
             block = Rows(*(part[start : start + BLOCK] for part in self.rows))
             self._root = self._grown(Rows(*(part[:start] for part in self.rows)), block)
-        self._weights = self._root.T @ (self._root @ y)
+        self._weights = product(self._root.T, product(self._root, y))
 
     def expecting(self, pending: Rows) -> Process:
         """Return the process that knows of ``pending`` rows too, which have no value yet.
@@ -186,15 +187,19 @@ class Process:
         """Return the root for ``rows``, of which it is known, and a ``block`` of further ones."""
         theta, old, new = self.theta, len(rows.t), len(block.t)
         within = covariance(theta, Gaps.between(block, block)) + theta.noise * np.eye(new)
-        across = covariance(theta, Gaps.between(block, rows)) @ self._root.T
-        corner = np.linalg.inv(np.linalg.cholesky(within - across @ across.T))
+        across = product(covariance(theta, Gaps.between(block, rows)), self._root.T)
+        corner = np.linalg.inv(np.linalg.cholesky(within - product(across, across.T)))
         root = np.zeros((old + new, old + new))
-        root[:old, :old], root[old:, old:], root[old:, :old] = self._root, corner, -corner @ across @ self._root
+        root[:old, :old], root[old:, old:], root[old:, :old] = (
+            self._root,
+            corner,
+            product(product(-corner, across), self._root),
+        )
         return root
 
     def at(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and standard deviation at each of ``rows``, of what is beneath the noise."""
         k = covariance(self.theta, Gaps.between(rows, self.rows))
         prior = self.theta.variance * (2 - self.theta.mixing if rows.h.shape[1] else 1.0)
-        known = ((k @ self._root.T) ** 2).sum(axis=1)
-        return k[:, : len(self._weights)] @ self._weights, np.sqrt(np.maximum(prior - known, 0.0))
+        known = (product(k, self._root.T) ** 2).sum(axis=1)
+        return product(k[:, : len(self._weights)], self._weights), np.sqrt(np.maximum(prior - known, 0.0))

@@ -34,12 +34,25 @@ class Groups:
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
         choices: dict[int, Choice] = {}
-        for group in sorted({member % self.count for member in scene.ready}):
-            choices |= self.rule(scene.among(in_group(group, self.count, len(scene.population.members))))
+        for group, ready in by_group(scene.ready, self.count):
+            inside = in_group(group, self.count, len(scene.population.members))
+            choices |= self.rule(scene.among(inside, ready=ready))
         return choices
 
 
-def in_group(group: int, count: int, members: int) -> Iterable[int]:
+def by_group(members: Iterable[int], count: int) -> list[tuple[int, list[int]]]:
+    """Return the groups that ``members`` are in, in order, each with those of them that are in it.
+
+    >>> by_group([1, 2, 4], 3)
+    [(1, [1, 4]), (2, [2])]
+    """
+    groups: dict[int, list[int]] = {}
+    for member in members:
+        groups.setdefault(member % count, []).append(member)
+    return sorted(groups.items())
+
+
+def in_group(group: int, count: int, members: int) -> range:
     """Return the members of a group.
 
     >>> [*in_group(1, 3, 8)]

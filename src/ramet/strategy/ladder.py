@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from ramet.space import Path, get, with_values
@@ -13,6 +14,7 @@ from ramet.strategy.composition import Composition
 from ramet.strategy.constraints import Constraint, broken, checked
 from ramet.strategy.exploit import NO_DONOR, check_fraction
 from ramet.strategy.explore import Mutation, changes, inherit
+from ramet.strategy.groups import by_group, in_group
 from ramet.strategy.ramps import Ramp, glides
 from ramet.strategy.tournament import is_better
 
@@ -103,39 +105,48 @@ class LadderPBT(Composition):
         """Return for each ready member whether it clones, moves on along its ramp, or waits for its rung's turn."""
         rungs = self.rungs_of(len(scene.population.members))
         decisions = []
-        for place, rung in enumerate(rungs):
-            turn = []
-            for member in scene.ready:
-                if member % len(rungs) == place:
-                    if scene.passes(member, rung * self.interval):
-                        turn.append(member)
-                    else:
-                        decisions.append(Decision(member, "continue", WAITS))
+        for place, ready in by_group(scene.ready, len(rungs)):
+            turn = set(scene.passing(ready, rungs[place] * self.interval))
+            decisions += [Decision(member, "continue", WAITS) for member in ready if member not in turn]
             if turn:
                 decisions += self._turn(scene, turn, rungs, place)
         return decisions
 
-    def _turn(self, scene: Scene, turn: Sequence[int], rungs: Sequence[int], place: int) -> list[Decision]:
+    def _turn(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> list[Decision]:
         """Return the decisions of those of a rung whose turn has come."""
-        members = range(len(scene.population.members))
-        own = scene.among(m for m in members if m % len(rungs) == place).points
-        above = scene.among(m for m in members if m % len(rungs) >= place).points
-        worst = {own.at(rank) for rank in range(math.ceil(round(len(own) * self.fraction, 9)))}
-        best = [*above.best(math.ceil(round(len(above) * self.fraction, 9)))]
-        speed, decisions, clones = self.rate / math.sqrt(rungs[place]), [], list[int]()
-        for member in sorted(turn, key=own.rank):  # the worst first, whoever has which number
-            score = scene.points[member].score
-            if (member in worst and self.fraction > 0) or math.isnan(score):
-                donor = above.at(best[scene.index(member, len(best), "donor")]) if best else member
-                if is_better(scene.points[donor].score, score):
-                    clones.append(member)
-                    decisions.append(self._set_out(scene, member, donor, clones, speed))
-                    continue
-                moved = self._moved(scene, member, speed, "skip", NO_DONOR)
+        donors = self.donors(scene, turn, rungs, place)
+        speed, clones = self.rate / math.sqrt(rungs[place]), list[int]()
+        cloned = [member for member, donor in donors.items() if donor is not None and donor != member]
+        scene = scene.expecting(
+            cloned, [("explore", *path) for path, domain in scene.space.mutable.items() if not glides(domain)]
+        )
+        decisions = []
+        for member, donor in donors.items():
+            if donor is None:
+                decisions.append(self._moved(scene, member, speed, "continue", GOES_ON))
+            elif donor == member:
+                decisions.append(self._moved(scene, member, speed, "skip", NO_DONOR))
             else:
-                moved = self._moved(scene, member, speed, "continue", GOES_ON)
-            decisions.append(moved)
+                clones.append(member)
+                decisions.append(self._set_out(scene, member, donor, clones, speed))
         return decisions
+
+    def donors(self, scene: Scene, turn: Collection[int], rungs: Sequence[int], place: int) -> dict[int, int | None]:
+        """Return whom each clones: itself where it finds none that is better, None where it need not."""
+        count, members, known = len(rungs), len(scene.population.members), scene.points.known
+        own = scene.points.among(in_group(place, count, members))
+        slower = chain.from_iterable(in_group(rung, count, members) for rung in range(place, count))
+        above = sum(map(known.__contains__, slower))
+        size = math.ceil(round(above * self.fraction, 9))
+        ranks = reversed(scene.points.best(len(known)))
+        best = [*islice((m for m in map(scene.points.at, ranks) if m % count >= place), size)]
+        order = [member for member in own.in_order() if member in turn]  # the worst first, whoever has which number
+        worst = own.lowest(math.ceil(round(len(own) * self.fraction, 9)), order)
+        donors: dict[int, int | None] = dict.fromkeys(order)
+        for member, share in zip(worst, scene.shares(worst, "donor"), strict=True):
+            donor = best[int(share * len(best))] if best else member
+            donors[member] = donor if is_better(known[donor].score, known[member].score) else member
+        return donors
 
     def _set_out(self, scene: Scene, member: int, donor: int, clones: Sequence[int], speed: float) -> Decision:
         """Return the decision that makes ``member`` a clone, on ramps of its own."""
@@ -166,6 +177,8 @@ class LadderPBT(Composition):
     def _moved(self, scene: Scene, member: int, speed: float, verdict: str, reason: str) -> Decision:
         """Return the decision that lets ``member`` move on along its ramps, or go on as it is if it has none."""
         ramps, config = _ramps(scene, member), scene.population.hparams(member)
+        if not ramps:
+            return Decision(member, verdict, reason)
         domains = {"/".join(path): (path, domain) for path, domain in scene.space.mutable.items()}
         after = {key: ramp.moved(domains[key][1], speed) for key, ramp in ramps.items() if key in domains}
         hparams = with_values(config, {domains[key][0]: ramp.value(domains[key][1]) for key, ramp in after.items()})

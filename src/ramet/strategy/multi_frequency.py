@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,13 @@ from ramet.space import Space
 from ramet.strategy.arguments import rising
 from ramet.strategy.base import Scene
 from ramet.strategy.exploit import CLONED, NO_DONOR, Choice
-from ramet.strategy.groups import in_group
+from ramet.strategy.groups import by_group, in_group
 from ramet.strategy.pbt import PopulationBasedTraining
 from ramet.strategy.tournament import is_better
 
-WAITS = "its group's time has not come"
+WAITS = Choice(None, False, "its group's time has not come")
+
+STAYS = Choice(None, False, "not among the worse half")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +36,40 @@ class Frequencies:
         """Return the choice of every ready member."""
         count, members = len(self.frequencies), len(scene.population.members)
         choices: dict[int, Choice] = {}
-        for group in sorted({member % count for member in scene.ready}):
-            every = self.frequencies[group] * self.interval
-            ready = [member for member in scene.ready if member % count == group]
-            acting = {member for member in ready if scene.passes(member, every)}
-            chosen = self._chosen(scene, group, [*in_group(group, count, members)]) if acting else {}
-            for member in ready:
-                if member not in acting:
-                    choices[member] = Choice(None, False, WAITS)
-                else:
-                    choices[member] = chosen.get(member) or Choice(None, False, "not among the worse half")
+        for group, ready in by_group(scene.ready, count):
+            choices |= dict.fromkeys(ready, WAITS)
+            acting = scene.passing(ready, self.frequencies[group] * self.interval)
+            chosen = self._chosen(scene, group, in_group(group, count, members)) if acting else {}
+            choices |= {member: chosen.get(member, STAYS) for member in acting}
         return choices
 
-    def _chosen(self, scene: Scene, group: int, members: Sequence[int]) -> dict[int, Choice]:
+    def _chosen(self, scene: Scene, group: int, members: range) -> dict[int, Choice]:
         """Return the choices of a group's worse half, as if all of it were ready."""
-        inside = scene.among(members).points
-        order = [inside.at(rank) for rank in reversed(range(len(inside)))]  # the best first
+        inside = scene.points.among(members)
+        order = inside.in_order()[::-1]  # the best first
         quarter = len(order) // 4
         best, bracket, worst = order[:quarter], order[len(order) - 2 * quarter : len(order) - quarter], order[-quarter:]
         if not quarter:
             return {}
         choices = {member: self._cloned(scene, member, donor) for member, donor in zip(worst, best, strict=True)}
-        choices |= self._migrants(scene, group, bracket, set(members), order[0])
-        for member in order[quarter:]:
-            settled = member in choices and choices[member].donor is not None
-            if math.isnan(inside[member].score) and not settled:  # diverged, wherever it stands
+        choices |= self._migrants(scene, group, bracket, members, order[0])
+        for member in inside.lowest(0, order[quarter:]):  # diverged, wherever it stands
+            if member not in choices or choices[member].donor is None:
                 choices[member] = self._cloned(scene, member, best[scene.index(member, quarter, "donor")])
         return choices
 
     def _cloned(self, scene: Scene, member: int, donor: int) -> Choice:
-        if is_better(scene.points[donor].score, scene.points[member].score):
+        known = scene.points.known
+        if is_better(known[donor].score, known[member].score):
             return Choice(donor, True, CLONED)
         return Choice(None, True, NO_DONOR)
 
     def _migrants(
-        self, scene: Scene, group: int, bracket: Sequence[int], inside: set[int], leader: int
+        self, scene: Scene, group: int, bracket: Sequence[int], inside: range, leader: int
     ) -> dict[int, Choice]:
         """Return who of ``bracket`` gives way to the best of other groups, each of which migrates once."""
         points, count = scene.points, len(self.frequencies)
-        outside = (points.at(rank) for rank in reversed(range(len(points))))
-        waiting = (member for member in outside if member not in inside)
+        waiting = (member for member in reversed(points.in_order()) if member not in inside)
         choices = {}
         migrant = next(waiting, None)
         for member in bracket:

@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 from ramet.errors import ConfigError
 from ramet.strategy.base import Scene
-from ramet.strategy.exploit import Choice, check_fraction
+from ramet.strategy.exploit import GOES_ON, Choice, check_fraction, drawn_donors
 from ramet.strategy.rules import check_probability
 
 ALIKE = "not far enough behind"
+
+STAYS = Choice(None, False, ALIKE)
+
+LEADERLESS = Choice(None, True, "lagged, and no leader was there", explores=True)
+
+EXPLORES = Choice(None, True, ALIKE, explores=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +45,18 @@ class SpreadThreshold:
 
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
-        points = scene.points
-        finite = [point.score for point in points.values() if math.isfinite(point.score)]
-        mean, sd = moments(finite)
+        points, known = scene.points, scene.points.known
+        mean, sd = moments([score for score in points.scores() if math.isfinite(score)])
         far = max(self.deviations * sd, self.margin)
-        leaders = [m for m, point in points.items() if point.score > mean + far]
-        choices = {}
-        for member in scene.ready:
-            score = points[member].score
-            if score >= mean - far:
-                choices[member] = Choice(None, False, ALIKE)
-            elif leaders:
-                donor = leaders[scene.index(member, len(leaders), "donor")]
-                choices[member] = Choice(donor, True, "lagged, and cloned a leader")
-            else:
-                choices[member] = Choice(None, True, "lagged, and no leader was there", explores=True)
+        least = mean - far
+        leaders = points.best(len(points), above=mean + far)
+        lag = [member for member in scene.ready if not known[member].score >= least]  # NaN lags too
+        choices = dict.fromkeys(scene.ready, STAYS)
+        if not leaders:
+            return choices | dict.fromkeys(lag, LEADERLESS)
+        for member, share in zip(lag, scene.shares(lag, "donor"), strict=True):
+            donor = points.at(leaders[int(share * len(leaders))])
+            choices[member] = Choice(donor, True, "lagged, and cloned a leader")
         return choices
 
 
@@ -91,24 +94,19 @@ class GapThreshold:
 
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
-        points = scene.points
+        points, known = scene.points, scene.points.known
         size = len(points)
         bad, good = (math.ceil(round(size * share, 9)) if size > 1 else 0 for share in (self.worst, self.best))
-        finite = sorted(point.score for point in points.values() if math.isfinite(point.score))
+        finite = [score for score in points.scores() if math.isfinite(score)]
         _, sd = moments(finite[len(finite) // 5 :])
-        choices = {}
-        for member in scene.ready:
-            score = points[member].score
-            if points.rank(member) >= bad and not math.isnan(score):
-                choices[member] = Choice(None, False, "not among the worst")
-                continue
-            donors = points.best(good, above=score)
-            donor = points.at(donors[scene.index(member, len(donors), "donor")]) if donors else None
-            if donor is None or not self._far(score, points[donor].score, sd):
-                choices[member] = Choice(None, True, ALIKE, explores=True)
-                continue
-            own = scene.generator(member, "whose hyperparameters").random() < self.own_hparams
-            choices[member] = Choice(donor, True, "cloned one far ahead", source=member if own else None)
+        choices, worst = dict.fromkeys(scene.ready, GOES_ON), points.lowest(bad, scene.ready)
+        donors, coins = drawn_donors(scene, worst, good), scene.shares(worst, "whose hyperparameters")
+        for member, donor, coin in zip(worst, donors, coins, strict=True):
+            if donor is None or not self._far(known[member].score, known[donor].score, sd):
+                choices[member] = EXPLORES
+            else:
+                source = member if coin < self.own_hparams else None
+                choices[member] = Choice(donor, True, "cloned one far ahead", source)
         return choices
 
     def _far(self, own: float, theirs: float, sd: float) -> bool:

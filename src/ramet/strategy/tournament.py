@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ramet.core.ranking import Ranking
 from ramet.errors import ConfigError
 from ramet.strategy.base import Scene
 from ramet.strategy.exploit import CLONED, Choice
 
-LOST, ALONE = "its opponent is no better", "nobody to compare with"
+ALONE, STAYS = "nobody to compare with", Choice(None, False, "its opponent is no better")
+
+INITIATES = Choice(None, False, "the initiator won, and explores", explores=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,14 @@ class BinaryTournament:
 
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
-        return {member: self._choose(scene, member) for member in scene.ready}
-
-    def _choose(self, scene: Scene, member: int) -> Choice:
-        other = opponent(scene, member, [*scene.points])
-        if other is None:
-            return Choice(None, False, ALONE)
-        if is_better(scene.points[other].score, scene.points[member].score):
-            return Choice(other, True, CLONED)
-        return Choice(None, False, LOST)
+        known = scene.points.known
+        if len(known) < 2:
+            return dict.fromkeys(scene.ready, Choice(None, False, ALONE))
+        choices = dict.fromkeys(scene.ready, STAYS)
+        for member, other in opponents(scene).items():
+            if other is not None and is_better(known[other].score, known[member].score):
+                choices[member] = Choice(other, True, CLONED)
+        return choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,17 @@ class InitiatorTournament:
 
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
-        members = scene.population.members
-        choices = {}
+        everyone, known = scene.population.members, scene.points.known
+        alike: dict[int, list[int]] = {}  # by how often they have decided
         for member in scene.ready:
-            oldest = members[member].decisions - self.generations + 1
-            other = opponent(scene, member, [m for m in scene.points if members[m].decisions >= oldest])
-            if other is not None and is_better(scene.points[other].score, scene.points[member].score):
-                choices[member] = Choice(other, True, CLONED)
-            else:
-                choices[member] = Choice(None, False, "the initiator won, and explores", explores=True)
+            alike.setdefault(everyone[member].decisions, []).append(member)
+        choices = dict.fromkeys(scene.ready, INITIATES)
+        for decisions, members in alike.items():
+            recent = [m for m in scene.points if everyone[m].decisions > decisions - self.generations]
+            shares = scene.shares(members, "opponent")
+            for member, other in met(members, shares, recent).items():
+                if other is not None and is_better(known[other].score, known[member].score):
+                    choices[member] = Choice(other, True, CLONED)
         return choices
 
 
@@ -99,10 +103,9 @@ class WelchTest:
 
     def __call__(self, scene: Scene) -> dict[int, Choice]:
         """Return the choice of every ready member."""
-        return {member: self._choose(scene, member) for member in scene.ready}
+        return {member: self._choose(scene, member, other) for member, other in opponents(scene).items()}
 
-    def _choose(self, scene: Scene, member: int) -> Choice:
-        other = opponent(scene, member, [*scene.points])
+    def _choose(self, scene: Scene, member: int, other: int | None) -> Choice:
         if other is None:
             return Choice(None, False, ALONE)
         if math.isnan(scene.points[member].score) and not math.isnan(scene.points[other].score):
@@ -124,15 +127,31 @@ class WelchTest:
         return found
 
 
-def opponent(scene: Scene, member: int, others: Sequence[int]) -> int | None:
-    """Draw one of ``others`` that is not ``member``; None if there is none."""
-    left = [other for other in others if other != member]
-    return left[scene.index(member, len(left), "opponent")] if left else None
+def opponents(scene: Scene) -> dict[int, int | None]:
+    """Draw for each ready member another one that stands somewhere; None if there is none."""
+    return met(scene.ready, scene.shares(scene.ready, "opponent"), scene.points)
+
+
+def met(members: Sequence[int], shares: Sequence[float], among: Sequence[int] | Ranking) -> dict[int, int | None]:
+    """Return whom each of ``members`` meets: who stands at its share, in [0, 1), of all ``among`` but itself.
+
+    Who would meet itself meets the last one, whom no share leads to otherwise: so all others are equally likely, and
+    nobody has to be looked for.
+
+    >>> met([5, 7, 9], [0.2, 0.7, 0.7], [5, 7, 9])
+    {5: 9, 7: 9, 9: 7}
+    """
+    size = len(among) - 1
+    if size < 1:
+        return dict.fromkeys(members)
+    ranks = [*[int(share * size) for share in shares], size]
+    *found, last = among.all_at(ranks) if isinstance(among, Ranking) else [among[rank] for rank in ranks]
+    return {member: last if other == member else other for member, other in zip(members, found, strict=True)}
 
 
 def is_better(one: float, other: float) -> bool:
     """Whether the score ``one`` beats ``other``; NaN beats nothing, and is beaten by everything else."""
-    return not math.isnan(one) and (math.isnan(other) or one > other)
+    return one > other or (other != other and one == one)
 
 
 def welch_p(a: Sequence[float], b: Sequence[float]) -> float:
