@@ -31,7 +31,7 @@ def fit(folder, executor="inline", synch=True, exhausted="replace", retries=1, m
     return ramet.Tuner(
         function,
         param_space={"lr": ramet.uniform(0.1, 1.0)},
-        tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=members, seed=4),
+        tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=scheduler, num_samples=members, seed=5),
         run_config=ramet.RunConfig(
             name="run", storage_path=folder, stop={"training_iteration": stop}, verbose=0, executor=executor,
             failure_config=ramet.FailureConfig(max_failures=retries, exhausted=exhausted),

@@ -90,6 +90,16 @@ INSTEAD = {
     "ray.tune.PlacementGroupFactory": "give tune.with_resources(function, {'cpu': …, 'gpu': …}) instead",
     "ray.tune.Trainable": "write the training as a function that calls tune.report instead",
     "ray.tune.checkpoint_dir": "pass checkpoint= to tune.report, and read tune.get_checkpoint(), instead",
+    **dict.fromkeys(
+        (
+            "ray.tune.schedulers.ASHAScheduler",
+            "ray.tune.schedulers.AsyncHyperBandScheduler",
+            "ray.tune.schedulers.async_hyperband",
+        ),
+        "ramet.ASHA does the same for functions that report checkpoints, which it decides at",
+    ),
+    "ray.tune.schedulers.PopulationBasedTrainingReplay": "give ramet.ScheduleReplay(result.schedule) to TuneConfig "
+    "instead: there is no policy file, a run's folder holds every schedule",
     "ray.tune.run": "call tune.Tuner(…).fit() instead",
 }
 """What to do without a name that is not here, where that is known."""
