@@ -66,7 +66,7 @@ class Ranking(Mapping[int, "Point"]):
         known, keys, found = self.known, self._keys, Ranking()
         found.known = {member: known[member] for member in members if member in known}
         found._keys = inside = {member: keys[member] for member in found.known}
-        if len(inside) * FEW < len(known):
+        if len(inside) * 3 < len(known):  # sorting one costs as much as passing over three
             found._order = _ordered(inside)
         else:
             found._order = [key for key in self._order if key[2] in inside]

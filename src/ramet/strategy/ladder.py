@@ -138,8 +138,8 @@ class LadderPBT(Composition):
         slower = chain.from_iterable(in_group(rung, count, members) for rung in range(place, count))
         above = sum(map(known.__contains__, slower))
         size = math.ceil(round(above * self.fraction, 9))
-        ranks = reversed(scene.points.best(len(known)))
-        best = [*islice((m for m in map(scene.points.at, ranks) if m % count >= place), size)]
+        strongest = scene.points.all_at(reversed(scene.points.best(len(known))))
+        best = [*islice((member for member in strongest if member % count >= place), size)]
         order = [member for member in own.in_order() if member in turn]  # the worst first, whoever has which number
         worst = own.lowest(math.ceil(round(len(own) * self.fraction, 9)), order)
         donors: dict[int, int | None] = dict.fromkeys(order)

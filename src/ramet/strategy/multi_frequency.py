@@ -68,12 +68,12 @@ class Frequencies:
         self, scene: Scene, group: int, bracket: Sequence[int], inside: range, leader: int
     ) -> dict[int, Choice]:
         """Return who of ``bracket`` gives way to the best of other groups, each of which migrates once."""
-        points, count = scene.points, len(self.frequencies)
-        waiting = (member for member in reversed(points.in_order()) if member not in inside)
+        known, count = scene.points.known, len(self.frequencies)
+        waiting = (member for member in reversed(scene.points.in_order()) if member not in inside)
         choices = {}
         migrant = next(waiting, None)
         for member in bracket:
-            if migrant is None or not is_better(points[migrant].score, points[member].score):
+            if migrant is None or not is_better(known[migrant].score, known[member].score):
                 continue
             slower = self.frequencies[migrant % count] > self.frequencies[group]
             # A faster group's hyperparameters are the greedy ones: of it the weights are taken alone.

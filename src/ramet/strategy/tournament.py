@@ -30,11 +30,11 @@ class BinaryTournament:
         known = scene.points.known
         if len(known) < 2:
             return dict.fromkeys(scene.ready, Choice(None, False, ALONE))
-        choices = dict.fromkeys(scene.ready, STAYS)
-        for member, other in opponents(scene).items():
-            if other is not None and is_better(known[other].score, known[member].score):
-                choices[member] = Choice(other, True, CLONED)
-        return choices
+        return dict.fromkeys(scene.ready, STAYS) | {
+            member: Choice(other, True, CLONED)
+            for member, other in opponents(scene).items()
+            if other is not None and is_better(known[other].score, known[member].score)
+        }
 
 
 @dataclass(frozen=True, slots=True)
