@@ -153,3 +153,18 @@ def test_bad_arguments_are_refused(arguments):
     """What cannot work is refused when the strategy is made."""
     with pytest.raises(ConfigError):
         ladder(**{"rungs": (1, 2), **arguments})
+
+
+def test_the_record_tells_all_settings():
+    """Two ladders that differ in any setting describe themselves differently, so that a restore tells them apart."""
+    others = [
+        ladder(),
+        ladder(None),
+        ladder(rate=0.2),
+        ladder(quantile_fraction=0.5),
+        ladder(private=["h"]),
+        ladder(synch=False),
+    ]
+    told = [repr(each.describe()) for each in others]
+    assert len(set(told)) == len(told)
+    assert ladder().describe() == ladder().describe()

@@ -101,6 +101,10 @@ class LadderPBT(Composition):
             return (1, 2, 4, 8, 16)[: members // LEAST]
         return (1, 4) if members >= 4 else (1,)
 
+    def describe(self) -> dict[str, Any]:
+        """Return the strategy's name and settings as plain data, for the record."""
+        return {**super().describe(), "rungs": self.rungs and list(self.rungs)}
+
     def decide(self, scene: Scene) -> list[Decision]:
         """Return for each ready member whether it clones, moves on along its ramp, or waits for its rung's turn."""
         rungs = self.rungs_of(len(scene.population.members))
