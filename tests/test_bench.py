@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from pathlib import Path
 
 import pytest
 
 from ramet import cli
 from ramet.bench import crew, plan, worker
 from ramet.bench.entries import ENTRIES, Entry
+from ramet.bench.page import markdown
 from ramet.bench.plan import Job, Plan
 from ramet.bench.results import Results
 from ramet.bench.summary import mean_and_half, mean_ranks, ranks, standings, t_975
@@ -349,3 +351,33 @@ def test_every_strategy_of_the_table_is_new_for_each_run(name):
     assert entry.text
     assert first is not second
     assert first.describe() == second.describe()
+
+
+def test_the_page_on_choosing_tells_what_was_measured():
+    """The tables of docs/how-to-choose.md are those that the kept results make, for all strategies that there are."""
+    root = Path(__file__).parent.parent
+    page = (root / "docs" / "how-to-choose.md").read_text(encoding="utf-8")
+    files = sorted((root / "benchmarks" / "strategies").glob("*.json"))
+    assert files
+    for file in files:
+        results = Results.read(file)
+        assert markdown(results) in page, file.name
+        assert not results.failed
+    whole = Results.read(root / "benchmarks" / "strategies" / "all.json")
+    assert set(whole.strategies) == set(ENTRIES)
+    assert whole.settings["seeds"] == 20
+
+
+def test_markdown_marks_what_cannot_be_told_from_the_best():
+    """The best mean is bold, and so is whatever's interval overlaps its; what was not tried has a dash."""
+    about = {"text": "", "mode": "max", "optimum": 1.0, "noisy": False, "members": 1, "steps": 1}
+    scores = {"good": (0.90, 0.92), "as good": (0.89, 0.92), "bad": (0.10, 0.12)}
+    runs = [
+        {"problem": "p", "strategy": name, "seed": seed, "score": score, "seen": score, "reports": 1, "error": None}
+        for name, both in scores.items()
+        for seed, score in enumerate(both)
+    ]
+    results = Results({"seeds": 2}, {"p": about}, {name: {"text": ""} for name in scores}, runs)
+    lines = markdown(results).splitlines()
+    assert lines[0] == "| strategy | p | mean rank |"
+    assert [line.count("**") for line in lines[2:]] == [2, 2, 0]
