@@ -6,6 +6,7 @@ import dataclasses
 import doctest
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
 import re
@@ -217,6 +218,60 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index] == ["index.md"]
+
+
+# ---------------------------------------------------------------------- strategies
+
+
+STRATEGIES_PAGE = ROOT / "docs" / "strategies.md"
+BASES = {"Choice", "Composition", "Decision", "Scene", "Strategy"}
+COMMON = {"time_attr", "metric", "mode", "synch"}
+POPULATION = COMMON | {"perturbation_interval", "burn_in_period", "hyperparam_mutations", "private", "constraints"}
+
+
+def strategies() -> dict[str, type]:
+    """Return the strategies that have a name, by it."""
+    found = {name: getattr(ramet.schedulers, name) for name in ramet.schedulers.__all__}
+    return {name: one for name, one in found.items() if name not in BASES and hasattr(one, "decide")}
+
+
+def accepted(strategy: type) -> set[str]:
+    """Return the arguments that a strategy takes."""
+    parameters = inspect.signature(strategy).parameters.values()
+    own = {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    taken = own if len(own) == len(parameters) else own | accepted(strategy.__mro__[1])
+    return taken - {"log_config", "require_attrs", "brackets"}
+
+
+@pytest.mark.parametrize("name", ["strategies", "settings"])
+def test_the_tables_of_strategies_have_all_of_them(name):
+    """Both tables have every strategy, once."""
+    assert sorted(name for row in table(STRATEGIES_PAGE, name) for name in ticked(row[0])) == sorted(strategies())
+
+
+@pytest.mark.parametrize("row", table(STRATEGIES_PAGE, "settings"), ids=lambda row: row[0])
+def test_the_settings_of_a_strategy_are_its_arguments(row):
+    """Its own ones are those that the table tells; and it takes those that the sentence above the table tells."""
+    own, _, others = row[1].partition("those of ")
+    whose, *refused = ticked(others) or [None]
+    told = set(ticked(own)) | (accepted(strategies()[whose]) - set(refused) if whose else set())
+
+    for name in ticked(row[0]):
+        taken = accepted(strategies()[name])
+        assert told - POPULATION == taken - POPULATION - set(refused)
+        if name != "ScheduleReplay":
+            assert taken >= (COMMON if name in ("RandomSearch", "FIFO", "ASHA") else POPULATION)
+
+
+def test_the_tables_of_rules_have_all_of_them():
+    """The three tables together have every rule of ramet.schedulers, and each example is one."""
+    rows = [row for kind in ("exploit rules", "explore rules", "rules by key") for row in table(STRATEGIES_PAGE, kind)]
+
+    for name, _, example in rows:
+        code = ticked(example)[0]
+        assert type(eval(code, dict(vars(ramet.schedulers)))).__name__ == ticked(name)[0]
+    rules = set(ramet.schedulers.__all__) - BASES - strategies().keys()
+    assert sorted(ticked(name)[0] for name, *_ in rows) == sorted(rules)
 
 
 # ---------------------------------------------------------------------- the format
