@@ -12,7 +12,7 @@ import pytest
 from ramet import cli
 from ramet.bench import crew, plan, worker
 from ramet.bench.entries import ENTRIES, Entry
-from ramet.bench.page import markdown
+from ramet.bench.page import markdown, together
 from ramet.bench.plan import Job, Plan
 from ramet.bench.results import Results
 from ramet.bench.summary import mean_and_half, mean_ranks, ranks, standings, t_975
@@ -357,15 +357,20 @@ def test_the_page_on_choosing_tells_what_was_measured():
     """The tables of docs/how-to-choose.md are those that the kept results make, for all strategies that there are."""
     root = Path(__file__).parent.parent
     page = (root / "docs" / "how-to-choose.md").read_text(encoding="utf-8")
-    files = sorted((root / "benchmarks" / "strategies").glob("*.json"))
-    assert files
-    for file in files:
-        results = Results.read(file)
-        assert markdown(results) in page, file.name
-        assert not results.failed
-    whole = Results.read(root / "benchmarks" / "strategies" / "all.json")
-    assert set(whole.strategies) == set(ENTRIES)
-    assert whole.settings["seeds"] == 20
+    kept = {file.stem: Results.read(file) for file in (root / "benchmarks" / "strategies").glob("*.json")}
+    assert not any(results.failed for results in kept.values())
+    assert set(kept["all"].strategies) == set(ENTRIES)
+    assert kept["all"].settings["seeds"] == kept["digits-8"].settings["seeds"] == 20
+    intervals = {number: kept[f"interval-{number}"] for number in ("1", "2", "5", "10")}
+    sizes = {number: kept[f"members-{number}"] for number in ("4", "8", "16", "32", "64")}
+    assert len(kept) == 2 + len(intervals) + len(sizes)
+    for table in (
+        markdown(kept["all"]),
+        markdown(kept["digits-8"]),
+        together("interval", intervals),
+        together("members", sizes),
+    ):
+        assert table in page, table
 
 
 def test_markdown_marks_what_cannot_be_told_from_the_best():
