@@ -144,3 +144,29 @@ def test_any_explore_rule_can_be_constrained():
         hyperparam_mutations=MUTATIONS, explore=Constrained(Mutation(1.0), [divides])
     )
     assert all(divides(decision.hparams) for decision in clones(strategy))
+
+
+def test_a_donors_values_that_break_them_beside_private_ones_are_no_end():
+    """What 100 draws from the donor's cannot meet is met with the member's own: a run does not die of it."""
+    mutations = {"lr": ramet.uniform(0.0, 1.0), "h": ramet.uniform(0.0, 1.0)}
+    configs = [{"width": width, "lr": 0.5 / width, "h": 0.1 * width} for width in (1, 100, 1, 1)]
+
+    def fits(config):
+        return config["lr"] * config["width"] <= 1.0
+
+    arguments = {
+        "time_attr": "training_iteration",
+        "perturbation_interval": 5,
+        "hyperparam_mutations": mutations,
+        "constraints": [fits],
+        "private": ["width"],
+    }
+    for strategy in (
+        ramet.PopulationBasedTraining(**arguments, resample_probability=0.0),
+        ramet.LadderPBT(**arguments, rungs=(1,)),
+    ):
+        scene = Scene.of(population_of([4.0, 1.0, 3.0, 2.0], configs), Space(None, mutations), range(4))
+        (clone,) = [each for each in strategy.decide(scene) if each.verdict == "exploit"]
+        assert clone.member == 1
+        assert (clone.hparams["width"], clone.hparams["lr"], clone.hparams["h"]) == (100, 0.005, 0.1)
+        assert fits(clone.hparams)

@@ -1,5 +1,7 @@
 """Mixed and new weights: what a strategy asks for, and what reaches the training function."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,17 @@ def test_numbers_are_mixed_and_all_else_is_new():
     assert result["flags"].tolist() == [False]
     assert result["t"].value == pytest.approx(1.1)
     assert had["w"].tolist() == [1.0, 2.0]
+
+
+class Moments(NamedTuple):
+    mean: float
+    step: int
+
+
+def test_a_named_tuple_of_weights_stays_one():
+    """The state of an optimiser as many libraries have it is mixed like any other tuple."""
+    assert mixed({"opt": Moments(1.0, 7)}, {"opt": Moments(10.0, 0)}, 0.5, 0.1) == {"opt": Moments(1.5, 0)}
+    assert type(mixed(Moments(1.0, 7), Moments(10.0, 0), 0.5, 0.1)) is Moments
 
 
 def test_new_weights_are_new():

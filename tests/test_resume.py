@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 
+import cloudpickle
 import pytest
 
 import ramet
@@ -17,7 +18,10 @@ from ramet import fsck, settings
 from ramet.cli import main
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.record import OBJECTS, Record
+from ramet.schedulers import Custom, Mutation, Resample
+from ramet.settings import same_strategy
 from ramet.testing import story
+from ramet.testing.strategies import learning
 
 
 class Stopped(BaseException):
@@ -556,3 +560,80 @@ def test_a_resume_sweeps_what_the_dead_left(tmp_path):
     os.makedirs(stray)
     ramet.Tuner.restore(done.experiment_path, train).fit()
     assert not os.path.exists(stray)
+
+
+def _loud(config):
+    return config["lr"] < 10
+
+
+def _keeps(config):
+    return config
+
+
+def _made(scheduler, **arguments):
+    return scheduler(
+        **{
+            "time_attr": "training_iteration",
+            "perturbation_interval": 4,
+            "hyperparam_mutations": {"lr": ramet.uniform(0.0, 1.0)},
+            **arguments,
+        }
+    )
+
+
+PBT, LADDER, DEX = ramet.PopulationBasedTraining, ramet.LadderPBT, ramet.DexPBT
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "then", "now"),
+    [
+        (LADDER, {"rungs": (1, 2)}, {"rungs": (1, 3)}),
+        (LADDER, {"constraints": [_loud]}, {"constraints": []}),
+        (PBT, {"constraints": [_loud], "explore": {"lr": Resample(0.5)}}, {"explore": {"lr": Resample(0.9)}}),
+        (PBT, {"explore": [Mutation(0.1), Custom(_keeps)]}, {"explore": [Mutation(0.9), Custom(_keeps)]}),
+        (DEX, {"constraints": [_loud]}, {"mutation_probability": 0.9}),
+        (DEX, {"constraints": [_loud]}, {"scale": (1.5, 2.0)}),
+    ],
+)
+def test_another_setting_is_told_beside_a_function_too(scheduler, then, now):
+    """A function is known by its name alone, and what stands beside it in a rule is compared all the same."""
+    one, other = _made(scheduler, **then), _made(scheduler, **{**then, **now})
+    facts = {"strategy": one.describe()}
+    again = cloudpickle.loads(cloudpickle.dumps(_made(scheduler, **then)))
+    same_strategy(facts, again.describe(), {})
+    with pytest.raises(ConfigError, match=r"then, .* now"):
+        same_strategy(facts, other.describe(), {})
+
+
+def _told(path, strategy, executor, callbacks=()):
+    space = {"h": ramet.uniform(0.0, 1.0), "lr": ramet.loguniform(1e-4, 1.0), "n": ramet.randint(1, 5000)}
+    return ramet.Tuner(
+        learning,
+        param_space=space,
+        tune_config=ramet.TuneConfig(metric="score", mode="max", scheduler=strategy(space), num_samples=12, seed=1),
+        run_config=ramet.RunConfig(
+            name=path.name,
+            storage_path=str(path.parent),
+            stop={"compute_iterations": 25},
+            executor=executor,
+            verbose=0,
+            callbacks=[*callbacks],
+        ),
+    )
+
+
+@pytest.mark.parametrize("scheduler", [LADDER, ramet.PB2, DEX, ramet.PairwisePBT])
+def test_what_was_changed_is_told_alike_after_a_restore(tmp_path, scheduler):
+    """Equal values are no change, whether they are one object, as before a run is taken up, or two, as after it."""
+
+    def strategy(space):
+        return _made(scheduler, hyperparam_mutations=space, synch=True)
+
+    whole = _told(tmp_path / "whole", strategy, ramet.InlineExecutor(3)).fit()
+    with pytest.raises(Stopped):
+        _told(tmp_path / "broken", strategy, ramet.InlineExecutor(3), [StopAt(141)]).fit()
+    rest = ramet.Tuner.restore(tmp_path / "broken", learning, callbacks=[]).fit()
+    assert story(rest.experiment_path) == story(whole.experiment_path)
+    for _, told in story(whole.experiment_path)["events"]:
+        for was, now in told.get("info", {}).get("changed", {}).values():
+            assert was != now

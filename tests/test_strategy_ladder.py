@@ -6,7 +6,7 @@ import pytest
 from test_strategy_multi_frequency import at_round, decided
 
 import ramet
-from ramet.core.events import Opened
+from ramet.core.events import Decided, Kept, Opened, Reported
 from ramet.core.scene import Scene
 from ramet.errors import ConfigError
 from ramet.space import Space
@@ -94,11 +94,44 @@ def test_a_clone_of_one_under_way_sets_out_from_where_it_is():
     space = Space(None, {"n": ramet.randint(1, 100)})
     scene = at_round([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], 1, [{"n": 10}] * 10)
     scene.population.apply(Opened(10, 9, 9, 5, {"n": 10}, {"ramps": {"n": [1, 10.4]}}))
-    scene = Scene(scene.population, space, scene.ready, scene.points)
+    scene.population.apply(Reported(10, 6, 10, {"score": 10.0}, "", "", 0.0))
+    scene.population.apply(Kept(10, 10, 10.0, 10.0, 0.0, 0.0))
+    scene = Scene.of(scene.population, space, scene.ready)
     strategy = ladder((1,), hyperparam_mutations={"n": ramet.randint(1, 100)}, quantile_fraction=0.1)
     clone = decided(strategy, scene)[0]
     assert clone.info["donor"] == 9
     assert clone.info["ramps"]["n"][1] in (pytest.approx(10.4 * math.exp(0.25)), pytest.approx(10.4 / math.exp(0.25)))
+
+
+def test_a_clone_sets_out_from_what_made_its_weights():
+    """A donor that has moved on since is taken as it stood: weights and ramp are of the same time."""
+    scene = at_round([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 99.0], 1)
+    population = scene.population
+    population.apply(Decided(7, 7, 5, "explore", "moved on along its ramp"))
+    population.apply(Opened(8, 7, 7, 5, {"h": 0.9}, {"ramps": {"h": [1, 0.9]}}))
+    clone = decided(ladder((1,)), Scene.of(population, scene.space, [6]))[6]
+    assert clone.start == (7, 5)
+    assert clone.info["ramps"]["h"][1] in (
+        pytest.approx(0.507 * math.exp(0.25)),
+        pytest.approx(0.507 * math.exp(-0.25)),
+    )
+
+
+@pytest.mark.parametrize("private", ["h", "deep"])
+def test_a_private_number_does_not_travel_on_a_ramp(private):
+    """A clone's private number sets out from where it was itself, whatever ramp the donor is on."""
+    mutations = {"h": MUTATIONS["h"]} if private == "h" else {"deep": MUTATIONS}
+    hparams = [{"h": 0.1}, {"h": 0.5}, {"h": 0.5}, {"h": 0.5}]
+    hparams = hparams if private == "h" else [{"deep": each} for each in hparams]
+    key = private if private == "h" else "deep/h"
+    population = at_round([0.0, 1.0, 2.0, 3.0], 1, hparams).population
+    population.apply(Opened(4, 3, 3, 5, hparams[3], {"ramps": {key: [1, 0.9]}}))
+    population.apply(Reported(4, 6, 10, {"score": 3.0}, "", "", 0.0))
+    population.apply(Kept(4, 10, 10.0, 3.0, 0.0, 0.0))
+    strategy = ladder((1,), hyperparam_mutations=mutations, private=[private])
+    clone = decided(strategy, Scene.of(population, Space(None, mutations), range(4)))[0]
+    assert clone.info["donor"] == 3
+    assert clone.info["ramps"][key][1] in (pytest.approx(0.1 * math.exp(0.25)), pytest.approx(0.1 * math.exp(-0.25)))
 
 
 def test_what_has_no_direction_is_mutated_once():

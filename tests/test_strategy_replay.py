@@ -7,6 +7,7 @@ import pytest
 import ramet
 from ramet.errors import ConfigError
 from ramet.schedule import Schedule, Step
+from ramet.space import Space
 
 
 def train(config):
@@ -47,6 +48,13 @@ def searched(tmp_path):
     return run(
         tmp_path, scheduler, num_samples=6, param_space={"h": ramet.uniform(0.0, 0.2), "always": True, "data": 1}
     )
+
+
+def test_private_keys_stay_whatever_they_are():
+    """Also where that is None: nothing of the schedule comes in its place."""
+    replay = ramet.ScheduleReplay([(1, {"h": 0.1, "seed": 5})], private=["seed"])
+    space = Space({"h": 0.0, "seed": None}, {})
+    assert replay.founders([{"h": 0.0, "seed": None}], space, 0) == [{"h": 0.1, "seed": None}]
 
 
 def test_a_replay_trains_the_same_model(searched, tmp_path):

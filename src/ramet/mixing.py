@@ -33,7 +33,8 @@ def mixed(weights: Any, fresh: Any, keep: float, share: float, where: tuple[str,
         if not isinstance(fresh, (list, tuple)) or len(weights) != len(fresh):
             raise _unlike(where, weights, fresh)
         pairs = enumerate(zip(weights, fresh, strict=True))
-        return type(weights)([mixed(a, b, keep, share, (*where, str(at))) for at, (a, b) in pairs])
+        made = [mixed(a, b, keep, share, (*where, str(at))) for at, (a, b) in pairs]
+        return weights._make(made) if hasattr(weights, "_make") else type(weights)(made)  # a named tuple stays one
     if not _is_floating(weights):
         return fresh
     if getattr(weights, "shape", ()) != getattr(fresh, "shape", ()):

@@ -170,9 +170,9 @@ def standing(population: Population, member: Member) -> Point | None:
 
     A clone that has not come to a decision of its own stands nowhere: the score that it started from is its donor's,
     and members that clone each other's starting points would be set back to them for ever. Nor does one whose
-    checkpoint is lost, or that has ended.
+    checkpoint is lost, or that has ended. One that explored by itself stands where it did: that score is its own.
     """
     point = member.decided
-    if not member.live or point is None or point.segment != member.segment:
+    if not member.live or point is None or population.segments[point.segment].member != member.number:
         return None
     return point if point.checkpoint in population.present else None

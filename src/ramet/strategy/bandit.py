@@ -109,7 +109,7 @@ class Batch:
         if point is not None:
             self.trying[member] = (point, explored)
         changes = {path: [get(config, path), get(explored, path)] for path in mutable}
-        return explored, {"/".join(path): both for path, both in changes.items() if both[0] is not both[1]}
+        return explored, {"/".join(path): both for path, both in changes.items() if not same(*both)}
 
     def _best(self, point: Point, config: Config, rngs: Mapping[Path, np.random.Generator]) -> list[float]:
         """Return the most promising places for the numbers of a model that stands at ``point``.

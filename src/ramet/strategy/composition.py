@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -120,10 +121,11 @@ class Composition(Strategy):
             "explore": _told(self.explore),
             "private": ["/".join(path) for path in self.private],
             **({"weights": list(self.weights)} if self.weights != COPY else {}),
+            **({"constraints": [_told(each) for each in self.constraints]} if self.constraints else {}),
         }
 
 
 def _told(rule: Any) -> str:
-    """Return a rule as text that is the same wherever it is loaded: a function has no address in it."""
-    told = repr(rule)
-    return getattr(rule, "__qualname__", type(rule).__name__) if " at 0x" in told else told
+    """Return a rule as text that is the same wherever it is loaded: functions and objects by name, without address."""
+    told = re.sub(r"<(?:[\w.]+\.)?(\w+) object at 0x\w+>", r"\1", repr(rule))
+    return re.sub(r"<[a-z -]+? ([^ ]+)(?: of [^ ]+)? at 0x\w+>", r"\1", told)

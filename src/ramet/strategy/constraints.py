@@ -23,7 +23,8 @@ class Constrained:
     """An explore rule whose result meets all ``constraints``: functions of the configuration, true where it may be.
 
     What ``explore`` gives is drawn anew until it does. If none of the first ten draws does, what it changed is taken
-    over key by key, as far as the constraints allow; and if what it began from breaks them already, drawing goes on.
+    over key by key, as far as the constraints allow. If what it began from breaks them already, as a donor's values may
+    beside the member's own private ones, drawing goes on, and at last the member keeps its own values where it must.
 
     Raises:
         StrategyError: a constraint raised, or nothing that was drawn meets them all.
@@ -45,21 +46,33 @@ class Constrained:
                 told = {"constraints": "drawn again"} if attempt else {}
                 return after, changes(scene, config, after), {**info, **told}
             if attempt == self.tries - 1 and broken(self.constraints, config) is None:
-                after = self._repaired(scene, config, after)
+                after = _repaired(self.constraints, scene, config, after)
                 return after, changes(scene, config, after), {**info, "constraints": "repaired"}
+        if (met := own_instead(self.constraints, scene, member, config)) is not None:
+            return met, changes(scene, config, met), {**info, "constraints": "repaired"}
         raise StrategyError(
             f"constraints: none of {TRIES} configurations for member {member} meets {_name(self.constraints, after)}; "
             f"the last was {after}. Give domains in which the constraints are met more often"
         )
 
-    def _repaired(self, scene: Scene, before: Config, after: Config) -> Config:
-        """Return ``before`` with as many of the changed keys as the constraints allow, in the order of the space."""
-        kept = before
-        for path in scene.space.mutable:
-            trial = with_values(kept, {path: get(after, path)})
-            if broken(self.constraints, trial) is None:
-                kept = trial
-        return kept
+
+def _repaired(constraints: Sequence[Constraint], scene: Scene, before: Config, after: Config) -> Config:
+    """Return ``before`` with as many of the changed keys as the constraints allow, in the order of the space."""
+    kept = before
+    for path in scene.space.mutable:
+        trial = with_values(kept, {path: get(after, path)})
+        if broken(constraints, trial) is None:
+            kept = trial
+    return kept
+
+
+def own_instead(constraints: Sequence[Constraint], scene: Scene, member: int, config: Config) -> Config | None:
+    """Return ``config`` with the member's own mutable values where the constraints ask for them; None if that breaks
+    them too.
+    """
+    now = scene.population.hparams(member)
+    own = with_values(config, {path: get(now, path, get(config, path)) for path in scene.space.mutable})
+    return None if broken(constraints, own) is not None else _repaired(constraints, scene, own, config)
 
 
 def broken(constraints: Sequence[Constraint], config: Config) -> Constraint | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ramet.domains.values import same
 from ramet.errors import ConfigError, StrategyError
 from ramet.space import Path, copied, get, with_values
 from ramet.strategy.base import Scene
@@ -128,7 +129,7 @@ def changes(scene: Scene, before: Config, after: Config) -> Changed:
     return {
         "/".join(path): [was, now]
         for path in scene.space.mutable
-        if (now := get(after, path, None)) is not (was := get(before, path))
+        if not same(now := get(after, path, None), was := get(before, path))
     }
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ramet.space import Path, get, with_values
 from ramet.strategy.arguments import number, paths, rising
 from ramet.strategy.base import Decision, Scene
 from ramet.strategy.composition import Composition
-from ramet.strategy.constraints import Constraint, broken, checked
+from ramet.strategy.constraints import Constraint, broken, checked, own_instead
 from ramet.strategy.exploit import NO_DONOR, check_fraction
 from ramet.strategy.explore import Mutation, changes, inherit
 from ramet.strategy.groups import by_group, in_group
 from ramet.strategy.ramps import Ramp, glides
 from ramet.strategy.tournament import is_better
+
+if TYPE_CHECKING:
+    from ramet.core.population import Segment
 
 WAITS, GOES_ON = "its rung's turn has not come", "not among the worst of its rung"
 
@@ -103,7 +106,7 @@ class LadderPBT(Composition):
 
     def describe(self) -> dict[str, Any]:
         """Return the strategy's name and settings as plain data, for the record."""
-        return {**super().describe(), "rungs": self.rungs and list(self.rungs)}
+        return {**super().describe(), "rungs": None if self.rungs is None else list(self.rungs)}
 
     def decide(self, scene: Scene) -> list[Decision]:
         """Return for each ready member whether it clones, moves on along its ramp, or waits for its rung's turn."""
@@ -155,20 +158,25 @@ class LadderPBT(Composition):
     def _set_out(self, scene: Scene, member: int, donor: int, clones: Sequence[int], speed: float) -> Decision:
         """Return the decision that makes ``member`` a clone, on ramps of its own."""
         base = inherit(scene.hparams(donor), scene.population.hparams(member), self.private)
-        known, turn = _ramps(scene, donor), 1 if len(clones) % 2 else -1
+        there = scene.population.segments[scene.points[donor].segment]
+        known, own, turn = _ramps(there), _ramps(scene.population.current(member)), 1 if len(clones) % 2 else -1
         values: dict[Path, Any] = {}
         ramps: dict[str, Ramp] = {}
         for path, domain in scene.space.mutable.items():
             key, value = "/".join(path), get(base, path)
             if glides(domain):
                 up = scene.generator(clones[0], "direction", *path).random() < 0.5
-                exact = known[key].exact if key in known else float(domain.clip(value))
+                ramp = (own if self._is_private(path) else known).get(key)
+                exact = float(domain.clip(value)) if ramp is None else ramp.exact
                 ramps[key] = Ramp(turn if up else -turn, exact).moved(domain, speed)
                 values[path] = ramps[key].value(domain)
         others = self.mutation.among(scene, member, base, [path for path in scene.space.mutable if path not in values])
         hparams: Mapping[str, Any] = with_values(others, values)
         if broken(self.constraints, hparams) is not None:
-            hparams, ramps = base, {}
+            met = own_instead(self.constraints, scene, member, base)
+            if met is None:
+                return Decision(member, "skip", "nothing of a better member meets the constraints")
+            hparams, ramps = met, {}
         info = {
             "donor": donor,
             "donor_score": scene.points[donor].score,
@@ -178,9 +186,13 @@ class LadderPBT(Composition):
         reason = "cloned a better member of its own or a slower rung"
         return Decision(member, "exploit", reason, scene.points[donor].checkpoint, hparams, info)
 
+    def _is_private(self, path: Path) -> bool:
+        return any(path[: len(kept)] == kept for kept in self.private)
+
     def _moved(self, scene: Scene, member: int, speed: float, verdict: str, reason: str) -> Decision:
         """Return the decision that lets ``member`` move on along its ramps, or go on as it is if it has none."""
-        ramps, config = _ramps(scene, member), scene.population.hparams(member)
+        now = scene.population.current(member)
+        ramps, config = _ramps(now), now.hparams
         if not ramps:
             return Decision(member, verdict, reason)
         domains = {"/".join(path): (path, domain) for path, domain in scene.space.mutable.items()}
@@ -193,7 +205,6 @@ class LadderPBT(Composition):
         return Decision(member, "explore", "moved on along its ramp", scene.points[member].checkpoint, hparams, info)
 
 
-def _ramps(scene: Scene, member: int) -> dict[str, Ramp]:
-    """Return the ramps that ``member`` is on, as the decision that set it out has noted them."""
-    info = scene.population.current(member).info
-    return {key: Ramp(*ramp) for key, ramp in info.get("ramps", {}).items()}
+def _ramps(segment: Segment) -> dict[str, Ramp]:
+    """Return the ramps that a model was on in ``segment``, as the decision that set it out has noted them."""
+    return {key: Ramp(*ramp) for key, ramp in segment.info.get("ramps", {}).items()}

@@ -90,13 +90,16 @@ class ScheduleReplay(Strategy):
         return decisions
 
     def _under(self, config: Mapping[str, Any], iteration: int) -> Mapping[str, Any]:
-        own = {path: value for path in self.private if (value := get(config, path, None)) is not None}
+        own = {path: value for path in self.private if (value := get(config, path, _ABSENT)) is not _ABSENT}
         return with_values(with_values(config, dict(leaves(self.at(iteration)))), own)
 
     def describe(self) -> dict[str, Any]:
         """Return the schedule as plain data, for the record."""
         steps = [[first, copied(hparams)] for first, hparams in zip(self.firsts, self.steps, strict=True)]
         return {**super().describe(), "schedule": steps, "private": ["/".join(path) for path in self.private]}
+
+
+_ABSENT: Any = object()
 
 
 def _step(step: Any) -> tuple[int, Mapping[str, Any]]:
