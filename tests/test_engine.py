@@ -418,3 +418,28 @@ def test_a_report_that_lacks_one_of_several_scores_fails_its_member():
     assert run.population.members[0].state == "failed"
     assert "['score'] of member 0" in run.population.members[0].error
     assert run.population.members[1].live
+
+
+@pytest.mark.parametrize("reported", [lambda i: i / 10, lambda i: 0.1 * i, lambda i: sum([0.1] * i)])
+def test_times_that_are_no_whole_numbers_miss_no_decision(reported):
+    """Where a metric counts time in tenths, each of them brings a decision, however its sums are rounded."""
+    strategy = ramet.NoExploit(
+        time_attr="epoch", perturbation_interval=0.1, hyperparam_mutations={"lr": ramet.uniform(0.0, 1.0)}
+    )
+    run = Pure(1, strategy=strategy)
+    for iteration in range(1, 44):
+        run.hand(0, block(iteration, iteration, 1.0, time=reported(iteration)), waiting=True)
+    assert run.population.members[0].decisions == 43
+
+
+def test_what_was_noted_of_a_member_outlives_a_lost_checkpoint():
+    """A member that goes back to an older checkpoint keeps its strategy's notes, and mixes no own weights again."""
+    told = {"verdict": "explore", "start": (0, 5), "hparams": {"lr": 0.25}}
+    run = Pure(1, strategy=Told(**told, info={"ramps": {"lr": [1, 0.25]}}, weights=(0.5, 0.5)))
+    run.report(0, 1.0)
+    run.strategy.decision = {"verdict": "continue"}
+    run.report(0, 2.0)
+    run.report(0, 3.0)
+    (_, opened) = run.engine.lose((1, 15), "damaged")
+    assert (opened.parent, opened.iteration) == (1, 10)
+    assert opened.info == {"why": "lost", "ramps": {"lr": [1, 0.25]}}

@@ -14,7 +14,8 @@ TITLE = "Decisions for 10,000 members"
 ABOUT = """A synchronous round of 10,000 members with four hyperparameters, all of which stand elsewhere than in the
 round before, and whose turn it is in every group. *Who clones whom* is what a strategy looks up and draws; *the whole
 decision* has the decisions and the hyperparameters of some thousand clones besides; *the scene* is where all stand, in
-order. PB2 has eight members and 1,000 stretches to learn from. Milliseconds of processor time, of all threads."""
+order. PB2 has eight members and 1,000 stretches to learn from, of which it
+looks at the newest 200 by default. Milliseconds of processor time, of all threads."""
 
 
 def measure(asked: Asked) -> Iterator[Figure | Skipped]:
@@ -24,9 +25,12 @@ def measure(asked: Asked) -> Iterator[Figure | Skipped]:
     threads = {"OPENBLAS_NUM_THREADS": str(os.cpu_count())}
     size = ("--members", members, "--rounds", asked.repeats, "--rows", rows)
     told = call("decisions.py", *size, environment=threads).told
-    pb2 = told.pop("PB2")
+    bandits = {name: told.pop(name) for name in list(told) if name.startswith("PB2")}
+    asha = told.pop("ASHA")  # which clones nobody, so that all of it is the decision
     yield Figure.of(PART, "the scene", "ms", told["PopulationBasedTraining"]["scene"])
     for name, times in told.items():
         yield Figure.of(PART, f"{name}, who clones whom", "ms", times["index"], at_most(10))
         yield Figure.of(PART, f"{name}, the whole decision", "ms", times["decide"])
-    yield Figure.of(PART, f"PB2 with {rows:,} rows, the whole decision", "ms", pb2["decide"])
+    yield Figure.of(PART, "ASHA, the whole decision", "ms", asha["decide"])
+    for name, times in bandits.items():
+        yield Figure.of(PART, f"{name} with {rows:,} rows, the whole decision", "ms", times["decide"], at_most(100))

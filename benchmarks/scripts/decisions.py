@@ -96,10 +96,15 @@ def main():
         name: rounds(strategy, space, population, asked.rounds, rng) for name, strategy in strategies(mutations).items()
     }
     few = with_history(space, asked.rows, rng)
-    pb2 = ramet.PB2(
-        time_attr="training_iteration", perturbation_interval=1, hyperparam_mutations=mutations, synch=True, window=1000
-    )
-    told["PB2"] = rounds(pb2, space, few, min(asked.rounds, 3), rng)
+    for window in (200, 1000):
+        pb2 = ramet.PB2(
+            time_attr="training_iteration",
+            perturbation_interval=1,
+            hyperparam_mutations=mutations,
+            synch=True,
+            window=window,
+        )
+        told[f"PB2(window={window})"] = rounds(pb2, space, few, min(asked.rounds, 3), rng)
     print(json.dumps(told))
 
 

@@ -18,7 +18,7 @@ def markdown(results: Results) -> str:
     columns = {problem: {row.strategy: row for row in standings(results, problem)} for problem in results.problems}
     ranks = mean_ranks(results)
     lines = [f"| strategy | {' | '.join(columns)} | mean rank |", "|---" * (len(columns) + 2) + "|"]
-    for strategy in results.strategies:
+    for strategy in (name for name in results.strategies if name in ranks):
         cells = [_cell(columns[problem], strategy) for problem in columns]
         rank, on = ranks[strategy]
         told = f"{rank:.1f}" + (f" (of {on})" if on < len(columns) else "")

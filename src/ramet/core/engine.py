@@ -81,6 +81,10 @@ COMPLETE = "every member is done"
 """Why a run ends that has nothing left to do."""
 
 
+TOLERANCE = 1e-12
+"""Of times, relative: ten times 0.1 is a little less than 1."""
+
+
 class Engine:
     """One run's decisions. Holds the population and the terms; does no I/O, reads no clock, keeps nothing else."""
 
@@ -166,7 +170,11 @@ class Engine:
                 hparams = population.lineage(segment.number)[0].hparams
                 self._do(Opened(number, member.number, None, 0, hparams, {"why": "lost"}))
             else:
-                self._do(Opened(number, member.number, *older.checkpoint, segment.hparams, {"why": "lost"}))
+                # What a strategy has noted of the member holds on; weights that are its own are mixed already.
+                info = {**segment.info, "why": "lost"}
+                if older.segment == segment.number:
+                    info.pop("weights", None)
+                self._do(Opened(number, member.number, *older.checkpoint, segment.hparams, info))
 
     def record(self, segment: int, handover: Handover) -> list[Event]:
         """Return what ``handover``, about work on ``segment``, means. Nothing, if the segment is over."""
@@ -333,8 +341,13 @@ class Engine:
             and point is not None
             and point is not member.decided
             and point.segment == member.segment
-            and point.time >= self.strategy.due(member)
+            and point.time >= self._due(member)
         )
+
+    def _due(self, member: Member) -> float:
+        """Return the member's decision point, less what sums of fractional times may be off by."""
+        due = self.strategy.due(member)
+        return due if self.strategy.time_attr == "training_iteration" else due - TOLERANCE * abs(due)
 
     def decide(self) -> list[Event]:
         """Return what the strategy decides now: for every live member at once when synchronous, else as they come."""
@@ -389,7 +402,7 @@ class Engine:
     def lease(self, member: int) -> Lease:
         """Return the leave to train that ``member`` has now."""
         strategy = self.strategy
-        until = strategy.due(self.population.members[member]) if strategy.decides else math.inf
+        until = self._due(self.population.members[member]) if strategy.decides else math.inf
         return Lease(until, strategy.interval, each_report=bool(self.rules.run))
 
     # ------------------------------------------------------------------

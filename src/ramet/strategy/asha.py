@@ -84,7 +84,7 @@ class ASHA(Strategy):
             if point.time >= self.max_t:
                 decisions.append(Decision(member, "stop", "reached max_t"))
                 continue
-            rung = bisect_right(self.rungs, point.time) - 1
+            rung = max(bisect_right(self.rungs, point.time * (1 + 1e-9)) - 1, 0)
             if rung not in at_rung:
                 came = self._arrived(scene, rung)
                 at_rung[rung] = frozenset(came[: math.ceil(round(len(came) / self.reduction_factor, 9))])
