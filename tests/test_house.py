@@ -514,3 +514,20 @@ def test_tests_say_which_property_they_check():
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert wrong == []
+
+
+STRATEGIES = sorted(
+    {name for name in ramet.schedulers.__all__ if inspect.isclass(getattr(ramet.schedulers, name))}
+    & {name for name in dir(ramet) if name[0].isupper()} - {"Strategy"}
+)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_says_where_it_comes_from(name):
+    """A strategy's docstring has its source, and where it differs from that, or that it is ours alone."""
+    text = " ".join(inspect.getdoc(getattr(ramet, name)).split())
+    if name not in ("FIFO", "RandomSearch", "NoExploit", "PB2Mix", "ScheduleReplay"):
+        assert re.search(r"Source: .*(Differs? from|ours, and unpublished)", text), name
+    else:
+        assert "Source: " in text or name == "FIFO"
+    assert "Raises:" in text or name in ("FIFO", "RandomSearch", "NoExploit", "PB2Mix")
