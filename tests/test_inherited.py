@@ -1,5 +1,7 @@
 """Mixed and new weights: what a strategy asks for, and what reaches the training function."""
 
+from collections import OrderedDict, defaultdict
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -176,3 +178,13 @@ def test_a_function_that_does_not_mix_is_told_of(tmp_path):
     results = run(deaf, "fresh", tmp_path)
     assert "ramet.inherited" in results.population.noted["weights"]
     assert "PopulationBasedTraining" in results.population.noted["weights"]
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, lambda pairs: defaultdict(list, pairs), MappingProxyType])
+def test_whatever_holds_weights_is_mixed(kind):
+    """Dicts of every sort are mixed by key and stay what they are; the given ones are not touched."""
+    had = kind({"w": 1.0})
+    result = mixed(had, {"w": 3.0}, 0.5, 0.5)
+    assert dict(result) == {"w": 2.0}
+    assert dict(had) == {"w": 1.0}
+    assert type(result) is type(had) or type(had) is MappingProxyType

@@ -182,6 +182,23 @@ def test_rules_by_key_leave_all_other_keys_as_they_are_drawn_without_them():
     assert plain["lr"] != 0.5
 
 
+def test_rules_in_a_row_keep_what_each_wants_remembered():
+    """What an explore rule notes for later is kept though another one follows; later notes of a name win."""
+    from ramet.schedulers import Then
+
+    def noting(**told):
+        return lambda scene, member, config: (config, {}, told)
+
+    class Scene:
+        attempt = 0
+        space = Space(None, {})
+
+        def again(self, attempt):
+            return self
+
+    assert Then([noting(a=1, b=1), noting(b=2)])(Scene(), 0, {})[2] == {"a": 1, "b": 2}
+
+
 # ---------------------------------------------------------------------- ramps
 
 

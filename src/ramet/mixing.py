@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from ramet.errors import ReportError
@@ -26,15 +27,18 @@ def mixed(weights: Any, fresh: Any, keep: float, share: float, where: tuple[str,
             raise _unlike(
                 where, sorted(map(str, weights)), sorted(map(str, fresh)) if isinstance(fresh, Mapping) else fresh
             )
-        return type(weights)(  # an OrderedDict of tensors stays one
-            {key: mixed(value, fresh[key], keep, share, (*where, str(key))) for key, value in weights.items()}  # type: ignore[call-arg]
-        )
+        made = {key: mixed(value, fresh[key], keep, share, (*where, str(key))) for key, value in weights.items()}
+        if not isinstance(weights, dict):
+            return made
+        result = copy(weights)  # an OrderedDict of tensors stays one
+        result.update(made)
+        return result
     if isinstance(weights, (list, tuple)):
         if not isinstance(fresh, (list, tuple)) or len(weights) != len(fresh):
             raise _unlike(where, weights, fresh)
         pairs = enumerate(zip(weights, fresh, strict=True))
-        made = [mixed(a, b, keep, share, (*where, str(at))) for at, (a, b) in pairs]
-        return weights._make(made) if hasattr(weights, "_make") else type(weights)(made)  # a named tuple stays one
+        parts = [mixed(a, b, keep, share, (*where, str(at))) for at, (a, b) in pairs]
+        return weights._make(parts) if hasattr(weights, "_make") else type(weights)(parts)  # a named tuple stays one
     if not _is_floating(weights):
         return fresh
     if getattr(weights, "shape", ()) != getattr(fresh, "shape", ()):

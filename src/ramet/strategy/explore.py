@@ -141,11 +141,12 @@ class Then:
 
     def __call__(self, scene: Scene, member: int, config: Config) -> Explored:
         """Return what the last one makes of it."""
-        after = config
+        after, noted = config, dict[str, Any]()
         for number, step in enumerate(self.steps):
             # A second rule of the same kind would draw the first one's numbers.
-            after, *_ = step(scene.again(1_000_000 * number + scene.attempt) if number else scene, member, after)
-        return after, changes(scene, config, after)
+            after, _, *more = step(scene.again(1_000_000 * number + scene.attempt) if number else scene, member, after)
+            noted |= more[0] if more else {}
+        return after, changes(scene, config, after), noted
 
 
 @dataclass(frozen=True, slots=True)
