@@ -84,7 +84,9 @@ class MultiObjectivePBT(PopulationBasedTraining):
         if arguments.get("exploit") is None:
             self.exploit = ParetoTruncation(self.fraction)
         if reference is not None and (not isinstance(reference, Mapping) or reference.keys() != metrics.keys()):
-            raise ConfigError(f"{who}(reference={reference!r}) must have a value for each of {list(metrics)}")
+            raise ConfigError(
+                f"{who}(reference={reference!r}) must have a value for each of {list(metrics)}, in a dict"
+            )
         for name, at in (reference or {}).items():
             if isinstance(at, bool) or not isinstance(at, (int, float)) or not math.isfinite(at):
                 raise ConfigError(f"{who}(reference={{{name!r}: {at!r}}}) must be a finite number")
