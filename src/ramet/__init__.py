@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ramet import problems as problems
     from ramet import schedulers as schedulers
     from ramet.callbacks import Callback as Callback
     from ramet.checkpoint import Checkpoint as Checkpoint
@@ -120,12 +121,13 @@ _HOMES = {
     "tuner": "Tuner",
 }
 _HOME = {name: f"ramet.{home}" for home, names in _HOMES.items() for name in names.split()}
-__all__ = ["__version__", "schedulers", *sorted(_HOME)]
+_ROOMS = ("problems", "schedulers")
+__all__ = ["__version__", *_ROOMS, *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "schedulers":
-        return importlib.import_module("ramet.schedulers")
+    if name in _ROOMS:
+        return importlib.import_module(f"ramet.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ramet' has no name {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_HOME[name]), name)

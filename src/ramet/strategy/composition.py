@@ -42,9 +42,10 @@ class Composition(Strategy):
         """
         who = type(self).__name__
         if not mutations and all(argument is None for argument in instead):
+            or_else = " or custom_explore_fn: with neither" if instead else ": without it"
             raise ConfigError(
-                f"{who} needs hyperparam_mutations (what may change, and within which domain) or "
-                "custom_explore_fn: with neither every clone would be a plain copy"
+                f"{who} needs hyperparam_mutations (what may change, and within which domain){or_else} every clone "
+                "would be a plain copy"
             )
         if mutations is not None and not isinstance(mutations, Mapping):
             raise ConfigError(
