@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from pure import Pure, kinds
+from pure import Pure, block, kinds
 from test_strategy_multi_frequency import at_round, decided
 
 import ramet
@@ -73,6 +73,20 @@ def test_a_late_report_counts_for_the_rung_that_it_passed():
         ("continue", "among the best at its rung"): 1,
         ("stop", "not among the best at its rung"): 1,
     }
+
+
+@pytest.mark.parametrize("reported", [lambda i: i / 10, lambda i: 0.1 * i, lambda i: sum([0.1] * i)])
+def test_rungs_are_met_however_sums_are_rounded(reported):
+    """Where time is counted in tenths, the best is judged once at each rung, and is done exactly at the end."""
+    run = Pure(2, strategy=asha(time_attr="epoch", max_t=4.0, grace_period=0.8, synch=True))
+    for iteration in range(1, 41):
+        for member in run.population.members:
+            if member.live:
+                metrics = {"score": float(member.number)}
+                told = block(iteration, iteration, time=reported(iteration), metrics=metrics)
+                run.hand(member.number, told, waiting=True)
+    assert [member.reason for member in run.population.members] == ["not among the best at its rung", "reached max_t"]
+    assert [member.decisions for member in run.population.members] == [1, 4]
 
 
 def test_freed_places_go_to_the_next(tmp_path):

@@ -72,7 +72,7 @@ class ASHA(Strategy):
 
     def due(self, member: Member) -> float:
         """Return the rung that comes next for ``member``, or its end."""
-        above = bisect_right(self.rungs, member.since)
+        above = bisect_right(self.rungs, _reached(member.since))
         return self.rungs[above] if above < len(self.rungs) else self.max_t
 
     def decide(self, scene: Scene) -> list[Decision]:
@@ -81,10 +81,10 @@ class ASHA(Strategy):
         decisions = []
         for member in scene.ready:
             point = scene.points[member]
-            if point.time >= self.max_t:
+            if _reached(point.time) >= self.max_t:
                 decisions.append(Decision(member, "stop", "reached max_t"))
                 continue
-            rung = max(bisect_right(self.rungs, point.time * (1 + 1e-9)) - 1, 0)
+            rung = bisect_right(self.rungs, _reached(point.time)) - 1
             if rung not in at_rung:
                 came = self._arrived(scene, rung)
                 at_rung[rung] = frozenset(came[: math.ceil(round(len(came) / self.reduction_factor, 9))])
@@ -99,8 +99,13 @@ class ASHA(Strategy):
         at = self.rungs[rung]
         came = []
         for segment in scene.population.segments:
-            before = 0.0 if segment.origin is None else segment.origin.time
-            point = next((point for point in segment.points if point.time >= at), None)
+            before = 0.0 if segment.origin is None else _reached(segment.origin.time)
+            point = next((point for point in segment.points if _reached(point.time) >= at), None)
             if before < at and point is not None and not math.isnan(point.score):
                 came.append((-point.score, segment.number))
         return sorted(came)
+
+
+def _reached(time: float) -> float:
+    """Return how far ``time`` counts: ten times 0.1 is a little less than 1, and has come to a rung at 1."""
+    return time * (1 + 1e-9)
