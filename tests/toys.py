@@ -1,31 +1,22 @@
-"""Two toys of one parameter: in the plain one greed pays, in the deceptive one what is good at once is paid for later.
-
-Source: Chebykin, Alderliesten and Bosman (2025), "To Be Greedy, or Not to Be -- That Is the Question for Population
-Based Training Variants", TMLR.
-"""
+"""The two toys of `ramet.problems`, with a checkpoint at every report, and with weights that may begin anew."""
 
 import ramet
-
-SPACE = {"h": ramet.uniform(0.9, 1.1)}
-MUTATIONS = {"h": ramet.uniform(1e-4, 1.1)}
+from ramet.problems import PROBLEMS
 
 
 def toy(*, deceptive, mixes=False):
-    """Return a training function: 20 gradient steps a report, 50 reports a life; ``mixes``: weights may begin anew."""
+    """Return a training function of 50 reports a life; ``mixes``: weights may begin anew."""
+    problem = PROBLEMS["toy-deceptive" if deceptive else "toy-plain"]
 
     def train(config):
-        state = {"weights": {"theta": 0.9, "missed": 0.0}, "reports": 0}
+        state = problem.begin(1)
         if (checkpoint := ramet.get_checkpoint()) is not None:
             saved = checkpoint.to_dict()
-            weights = ramet.inherited(saved["weights"], fresh=state["weights"]) if mixes else saved["weights"]
-            state = {"weights": weights, "reports": saved["reports"]}
-        theta, missed, reports = state["weights"]["theta"], state["weights"]["missed"], state["reports"]
+            state = ramet.inherited(saved, fresh=state) if mixes else saved
         while True:
-            missed += abs(config["h"] - max(1 - reports / 50, 1e-4)) if deceptive else 0.0
-            theta *= (1 - 0.002 * max(0.0, 2 - config["h"] - 0.2 * missed)) ** 20
-            reports += 1
-            saved = {"weights": {"theta": theta, "missed": missed}, "reports": reports}
-            ramet.report({"score": 1.2 - theta**2}, checkpoint=ramet.Checkpoint.from_dict(saved))
+            state, metrics = problem.step(state, config, None)
+            score = {name: array.item() for name, array in metrics.items()}
+            ramet.report(score, checkpoint=ramet.Checkpoint.from_dict(dict(state)))
 
     return train
 
@@ -34,7 +25,7 @@ def best_of(scheduler, folder, *, deceptive=True, mixes=False, members=8, seed=0
     """Run it, and return the best score at the end and the run's results."""
     results = ramet.Tuner(
         toy(deceptive=deceptive, mixes=mixes),
-        param_space=SPACE,
+        param_space={"h": ramet.uniform(0.9, 1.1)},
         tune_config=ramet.TuneConfig(metric="score", mode="max", num_samples=members, scheduler=scheduler, seed=seed),
         run_config=ramet.RunConfig(
             name=f"run-{seed}", storage_path=folder, verbose=0, executor="inline", stop={"training_iteration": reports}
