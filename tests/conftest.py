@@ -3,6 +3,7 @@
 import tempfile
 
 import pytest
+from browser import browser, complaints, page  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -51,8 +51,8 @@ def test_help_names_every_verb(capsys):
     """``ramet --help`` lists each verb with a line of what it does, the first sentence of its docstring."""
     assert cli.main(["--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    for verb, _ in cli.VERBS:
-        assert f"{verb.__name__} {verb.__doc__.partition('.')[0]}" in told
+    for verb in cli.VERBS:
+        assert f"{verb.name} {verb.run.__doc__.partition('.')[0]}" in told
 
 
 def test_the_help_of_demo_tells_of_the_pace(capsys):
@@ -310,3 +310,10 @@ def test_the_population_beats_the_best_constant(tmp_path):
     populations = [reached(scheduler, ramet.loguniform(0.0001, 0.02), seed) for seed in (0, 1, 2)]
 
     assert min(max(each) for each in populations) > max(np.mean(each) for each in constants) + 10
+
+
+def test_the_command_is_a_module_too():
+    """``python -m ramet`` is the command, where its folder is not on the path."""
+    ran = subprocess.run([sys.executable, "-m", "ramet", "--version"], capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"ramet {ramet.__version__}\n", "")

@@ -69,10 +69,14 @@ NEVER = {
     "ramet.executor": (*DECIDING, "ramet.core.scene", *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
     "ramet.session": (*DECIDING, *RUNNING, "ramet.results", "ramet.view", "ramet.cli"),
     "ramet.results": (*RUNNING, "ramet.executor"),
+    "ramet.analysis": (*RUNNING, "ramet.executor"),
+    "ramet.plots": (*RUNNING, "ramet.executor"),
     "ramet.fronts": (*RUNNING, "ramet.executor", "ramet.strategy"),
     "ramet.schedule": (*RUNNING, "ramet.executor"),
+    "ramet.schedule_code": (*RUNNING, "ramet.executor"),
     "ramet.record": (*RUNNING, "ramet.executor", "ramet.results", "ramet.view"),
     "ramet.view": (*RUNNING, "ramet.executor"),
+    "ramet.notebook": (*RUNNING, "ramet.executor"),
     "ramet.callbacks": (*RUNNING, "ramet.executor"),
 }
 """Rooms that may know anything but this."""
@@ -89,24 +93,46 @@ HEAVY = {
     "sklearn",
     "matplotlib",
     "plotly",
+    "starlette",
+    "uvicorn",
+    "sse_starlette",
+    "ipywidgets",
+    "IPython",
+    "pyarrow",
+    "optax",
     "rich",
     "flask",
     "fastapi",
     "gymnasium",
 }
 AT_HOME: dict[str, tuple[str, ...]] = {
-    "torch": ("ramet.integrations", "ramet.executor.vector"),
-    "jax": ("ramet.integrations", "ramet.executor.vector"),
+    "torch": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
+    "jax": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
     "ray": ("ramet.executor.ray",),
-    "pandas": ("ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
+    "pandas": ("ramet.analysis", "ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
     "scipy": ("ramet.strategy",),
-    "matplotlib": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
+    "matplotlib": ("ramet.plots", "ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
+    "plotly": ("ramet.plots", "ramet.ui"),
+    "starlette": ("ramet.ui",),
+    "uvicorn": ("ramet.ui",),
+    "ipywidgets": ("ramet.notebook",),
+    "IPython": ("ramet.notebook",),
+    "pyarrow": ("ramet.analysis",),
+    "optax": ("ramet.analysis",),
     "rich": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
     "sklearn": ("ramet.problems",),
 }
 """The only rooms that may import a heavy library, and inside a function even there."""
 
-ADAPTS = {"ramet.view.screen": "rich", "ramet.view.table": "rich"}
+ADAPTS = {
+    "ramet.view.screen": "rich",
+    "ramet.view.table": "rich",
+    "ramet.view.heading": "rich",
+    "ramet.view.onlooker": "rich",
+    "ramet.notebook.display": "rich",
+    "ramet.notebook.scenery": "rich",
+}
+ADAPTS |= {"ramet.ui.app": "starlette", "ramet.ui.server": "uvicorn"}
 """Files that are about one heavy library, and may import it at their top: they are themselves imported lazily."""
 
 UNPICKLES = ("ramet.checkpoint", "ramet.trainable", "ramet.executor", "ramet.settings")

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.text import Text
@@ -37,10 +39,13 @@ from ramet.view.lines import LinesDisplay, opening
 from ramet.view.live import Display, GuardedDisplay, display_for
 from ramet.view.logs import ErrorLog
 from ramet.view.screen import ScreenDisplay
-from ramet.view.standing import best, latest, origins, standings
+from ramet.view.sparkline import BLOCKS, sparkline
+from ramet.view.standing import best, latest, standings
 from ramet.view.summary import summary
 from ramet.view.table import Scene, frame
-from ramet.view.wording import Line, cause, folded, plain, printed, told, wording
+from ramet.view.timeleft import TimeLeft
+from ramet.view.trails import Trails
+from ramet.view.wording import Line, brief, cause, folded, plain, printed, told, wording
 
 PBT = {"name": "PopulationBasedTraining", "interval": 5, "burn_in": 0.0, "synch": False}
 FACTS = {
@@ -201,7 +206,9 @@ def test_views_read_only() -> None:
             assert not [name for name in names if name.startswith(("ramet.tuner", "ramet.executor"))], path
 
 
-@pytest.mark.parametrize("name", ["live", "values", "wording", "table", "standing", "summary", "lines", "screen"])
+@pytest.mark.parametrize(
+    "name", ["live", "values", "wording", "table", "standing", "summary", "lines", "screen", "sparkline"]
+)
 def test_doctests(name: str) -> None:
     """Examples in docstrings print what they say."""
     assert doctest.testmod(importlib.import_module(f"ramet.view.{name}")).failed == 0
@@ -311,7 +318,7 @@ def test_status_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     display.update(population, {})
     display.update(population, {})
     assert capsys.readouterr().out == (
-        "30 s   iteration 0–5 of 20   5 reports (0.2/s)   0 exploits   best member 0 (1.5)\n"
+        "30 s   iteration 0–5 of 20   5 reports (0.2/s)   0 exploits   best member 0 (1.5)   about 4 min left\n"
     )
 
 
@@ -339,7 +346,7 @@ def test_explore_is_no_clone(tmp_path: Path) -> None:
     ((event, decided),) = told(events, 1)
     (line,) = wording(event, decided, population, tmp_path)
     assert plain(line) == "t=10  member 0 (3) goes on with other hyperparameters  lr 0.5 → 0.7"
-    assert origins(population) == {0: (1, 5)}
+    assert Trails(population).clones == {0: (1, 5)}
 
 
 def test_stdout_that_lacks_our_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -575,60 +582,69 @@ def test_table_fits(members: int, width: int, height: int) -> None:
     """Whatever the size of the terminal and of the population, the table fits without a line being broken."""
     population = crowd(members)
     events = cloned(population, 0, members - 1, lr=0.5)
-    recent = [line for e, d in told(events, 1) for line in wording(e, d, population, Path())] * 5
+    recent = [brief(e, d, population, Path()) for e, d in told(events, 1)] * 5
     running = {1: Work(1), 2: Work(2, True)}
-    scene = Scene(population, running, Path("/tmp/runs/some_run"), 3.2, 12.0, origins(population), recent)
+    scene = Scene(population, running, Path("/tmp/runs/some_run"), 3.2, 12.0, Trails(population), recent)
     lines = drawn(scene, width, height)
     assert len(lines) <= max(height - 1, 1)
     assert all(cell_len(line) <= width for line in lines)
-    if height >= 12:
-        assert any(line.startswith("member") for line in lines)
+    if height >= 12 and width >= 20:
+        assert any("member" in line and "score" in line for line in lines)
     if width >= 80 and height >= 24:
-        numbers = [int(found[1]) for line in lines if (found := re.match(r" *(\d+)  [a-z]+ +\d+ ", line))]
+        rows = [(int(found[1]), int(found[2])) for line in lines if (found := re.match(r" *(\d+) +(\d+)  ", line))]
         if members == 4:
-            assert numbers == [0, 1, 2, 3]
+            assert [member for _, member in rows] == [0, 1, 2, 3]
         if members == 400:
-            assert f"… {members - len(numbers)} more" in lines
+            (hidden,) = [line for line in lines if line.startswith("… ")]
+            assert hidden.startswith(f"… {members - len(rows)} more: median score ")
             # The clone of the best has the best one's score; the worst but for it is member 1.
-            assert numbers[:2] == [399, 0]
-            assert numbers[-1] == 1
-        assert len(numbers) >= min(members, 9)
+            assert rows[:2] == [(1, 399), (2, 0)]
+            assert (400, 1) in rows
+        assert len(rows) >= min(members, 9)
 
 
 def test_table_shows_where_members_stand() -> None:
     """A row has state, iteration, value, rank, parent, iteration of the last exploit, error, what may be mutated."""
     population = crowd(4)
-    cloned(population, 0, 3, lr=0.5)
+    population.apply(Reported(3, 9, 9, {"score": 3.0}, "", "", 1000.0))
     applied(population, Finished(2, "done"), Failed(1, "E: x", final=True))
+    trails = Trails(population)
+    trails.heard[3] = 1000.0
+    cloned(population, 0, 3, lr=0.0005, model={"width": 11})
+    trails.take_in([Opened(4, 0, 3, 5, {})], population)
     running = {9: Work(3, True), 8: Work(0)}
-    lines = drawn(Scene(population, running, Path("/tmp/r"), 75.0, 3.0, origins(population)), 100, 30)
-    assert [line.rstrip() for line in lines] == [
+    scene = Scene(population, running, Path("/tmp/r"), 75.0, 3.0, trails, [], 2, 64.0, 5 * 10**9, 1042.0)
+    assert [line.rstrip() for line in drawn(scene, 120, 30)] == [
         "",
         "/tmp/r   PopulationBasedTraining   seed 7",
-        "1 min 15 s   23 reports (3/s)   1 exploit   4 checkpoints",
-        "━" * 40 + "  62 %   iteration 5 of 20",
+        "━━━━━━━━━━━━━━━━━━━━━━━━━───────────────  62 %   iteration 5 of 20   1 min 15 s   about 64 s left",
+        "1 trains   1 waits   1 finished   1 failed   2 of 2 slots busy   23 reports   3/s",
+        "best score 3 by member 3   1 exploit   4 checkpoints   5 GB free",
         "",
-        "member  state     iteration  score  rank  parent  cloned at  error     lr  model/width",
-        "     0  training          5      3     2     ← 3          5           0.5           11",
-        "     1  failed            6      1     4                     E: x   0.002            9",
-        "     2  finished          7      2     3                            0.003           10",
-        "     3  waiting           5      3     1                            0.004           11",
+        "rank  member  state     score  trend                     iteration      lr    model/width     ago  last clone"
+        "  error",
+        "   2       0  ← 3           3  ▄│                                5  0.0005 ↓           11          ← 3 at 5",
+        "   4       1  failed        1  ▄                                 6   0.002              9                    "
+        "  E: x",
+        "   3       2  finished      2  ▄                                 7   0.003             10",
+        "   1       3  waits         3  ▄                                 5   0.004             11    42 s",
     ]
     population.apply(Ended("interrupted from the keyboard"))
     assert [each.state for each in standings(population, {})] == ["stopped", "failed", "finished", "stopped"]
 
 
-def test_table_leaves_columns_out_from_the_right() -> None:
-    """A narrow terminal loses hyperparameters from the right, and says how many."""
+def test_table_leaves_out_what_matters_least() -> None:
+    """A narrow terminal loses what matters least, and says how many hyperparameters there was no room for."""
     names = [f"parameter_{letter}" for letter in "abcdef"]
     population = crowd(4, **dict.fromkeys(names, 0.5))
     population.facts = {**population.facts, "mutable": dict.fromkeys(names)}
-    scene = Scene(population, {}, Path("/tmp/r"))
-    lines = {width: drawn(scene, width, 30) for width in (140, 80, 30)}
-    headers = {width: next(line for line in found if line.startswith("member")) for width, found in lines.items()}
-    assert headers[140].split()[5:] == names
-    assert headers[80].split()[5:] == [*names[:2], "+4"]
-    assert headers[30].split() == ["member", "state", "iteration", "+8"]
+    scene = Scene(population, {}, Path("/tmp/r"), trails=Trails(population))
+    lines = {width: drawn(scene, width, 30)[1:] for width in (160, 80, 34, 10)}
+    headers = {width: found[5].split() for width, found in lines.items()}
+    assert headers[160] == ["rank", "member", "state", "score", "trend", "iteration", *names]
+    assert headers[80] == ["rank", "member", "state", "score", "trend", "iteration", names[0], "+5"]
+    assert headers[34] == ["rank", "member", "state", "score", "+6"]
+    assert headers[10] == ["member", "+6"]
 
 
 def test_progress_without_a_goal_counts_members() -> None:
@@ -636,7 +652,163 @@ def test_progress_without_a_goal_counts_members() -> None:
     population = crowd(4)
     population.facts = {**population.facts, "goal": None}
     population.apply(Finished(2, "done"))
-    assert drawn(Scene(population, {}, Path("/tmp/r")), 100, 30)[3].endswith("  25 %   1 of 4 members done")
+    assert (
+        drawn(Scene(population, {}, Path("/tmp/r")), 100, 30)[2]
+        .rstrip()
+        .endswith("  25 %   1 of 4 members done   0.0 s")
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- what cannot be
+
+
+NAMES = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "lr",
+            "x" * 200,
+            "漢字" * 40,
+            "\x1b[2J\x1b[31m",
+            "a\r\nb\tc",
+            "👩\u200d🚀" * 9,
+            "e\u0301" * 30,
+            "\u202egnp",
+            "",
+        ]
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(20, 250),
+    height=st.integers(1, 70),
+    members=st.one_of(st.integers(0, 40), st.sampled_from([99, 300])),
+    names=st.lists(NAMES, max_size=4, unique=True),
+    metric=NAMES,
+    value=NAMES,
+    scores=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=20),
+    known=st.booleans(),
+)
+def test_whatever_the_names_the_frame_fits_and_moves_no_cursor(
+    width: int,
+    height: int,
+    members: int,
+    names: list[str],
+    metric: str,
+    value: str,
+    scores: list[float],
+    known: bool,
+) -> None:
+    """At any size, for any population and any names, no line is wider than the terminal nor has a control character."""
+    population = founded(members, {"metric": metric, "mutable": dict.fromkeys(names)}, **dict.fromkeys(names, value))
+    events: list[Event] = []
+    for number in range(members):
+        events += trained(population, number, 1 + number % 3, scores[number % len(scores)])
+    for number in range(1, members, 3):
+        events += cloned(population, number, 0, **dict.fromkeys(names, 0.5))
+    if members:
+        events += applied(population, Failed(population.members[0].segment, value, final=True), Noted("x", value))
+    recent = [brief(event, decided, population, Path(value)) for event, decided in told(events, 1)][-12:]
+    running = {number: Work(number, number % 2 > 0) for number in range(members // 2)} if known else None
+    trails = Trails(population)
+    trails.heard = dict.fromkeys(range(0, members, 2), 7.0)
+    scene = Scene(population, running, Path("/runs", f"r{value}"), 9e9, 1e9, trails, recent, 10**6, 1e9, 10**17, 1e12)
+    lines = [plain(line) for line in frame(scene, width, height)]
+    assert len(lines) <= max(height - 1, 1)
+    assert all(line.isprintable() for line in lines)
+    assert max(map(cell_len, lines), default=0) <= width
+
+
+@settings(deadline=None)
+@given(scores=st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=40), low=st.booleans())
+def test_ranks_order_members_by_their_scores(scores: list[float], low: bool) -> None:
+    """Every member that reported has a rank of its own, a better score a better one, and NaN is behind all numbers."""
+    population = founded(len(scores), {"mode": "min" if low else "max"})
+    for number, score in enumerate(scores):
+        trained(population, number, 1, score)
+    ranks = {each.rank: each.value for each in standings(population, None)}
+    assert sorted(filter(None, ranks)) == list(range(1, len(scores) + 1))
+    by_rank = [ranks[rank] for rank in sorted(filter(None, ranks))]
+    numbers = [value for value in by_rank if not math.isnan(value)]
+    assert numbers == sorted(numbers, reverse=not low)
+    assert all(math.isnan(value) for value in by_rank[len(numbers) :])
+    top = best(standings(population, None))
+    assert (top.value if top else None) == (numbers[0] if numbers else None)
+
+
+@given(st.lists(st.none() | st.floats(), max_size=40), st.integers(-1, 30))
+def test_a_sparkline_is_as_high_as_its_numbers(values: list[float | None], width: int) -> None:
+    """A character for each of the last values: of two numbers the higher is never lower, breaks are no blocks."""
+    line = sparkline(values, width)
+    shown = values[-width:] if width > 0 else []
+    assert len(line) == cell_len(line) == len(shown)
+    heights = {}
+    for value, sign in zip(shown, line, strict=True):
+        if value is None or not math.isfinite(value):
+            assert sign == ("│" if value is None else "·")
+        else:
+            heights[value] = BLOCKS.index(sign)
+    assert [heights[value] for value in sorted(heights)] == sorted(heights.values())
+    if len(heights) == 1:
+        assert set(heights.values()) == {len(BLOCKS) // 2}
+    elif heights:
+        assert (heights[min(heights)], heights[max(heights)]) == (0, len(BLOCKS) - 1)
+
+
+def test_trails_remember_a_score_for_each_interval_and_where_a_model_was_left() -> None:
+    """One score an interval, the latest, a break where it cloned; the same from events and from a population."""
+    population, trails = founded(2), Trails(founded(2))
+    for to, score in ((3, 0.1), (5, 0.2), (8, 0.3), (10, 0.4), (12, 0.5)):
+        for member in (0, 1):
+            trails.take_in(trained(population, member, to, score + member), population)
+    assert trails.scores(0) == [0.2, 0.4, 0.5]
+    trails.take_in(cloned(population, 0, 1), population)
+    trails.take_in(cloned(population, 0, 1), population)
+    trails.take_in(trained(population, 0, 14, 2.0), population)
+    assert trails.scores(0) == Trails(population).scores(0) == [0.2, 0.4, 0.5, None, 2.0]
+    assert trails.clones == Trails(population).clones == {0: (1, 12)}
+    assert trails.heard == {0: 0.0, 1: 0.0}
+
+
+def test_trails_have_scores_as_reported() -> None:
+    """With mode="min" a curve that goes down goes down."""
+    population = founded(1, {"mode": "min"})
+    for to, score in ((5, 3.0), (10, 1.0)):
+        trained(population, 0, to, score)
+    assert Trails(population).scores(0) == [3.0, 1.0]
+
+
+def test_the_time_left_is_calm_and_right_in_the_end() -> None:
+    """With a steady pace what is left is right; one jump moves it little; without a goal nothing is said."""
+    population = founded(3, {"goal": 1000.0})
+    left = TimeLeft(0.0, population)
+    assert left.at(0.0, population) is None
+    told = []
+    for second in range(1, 101):
+        for member in range(3):
+            trained(population, member, 2 * second, 1.0)
+        told.append(left.at(float(second), population))
+    assert told[:2] == [None, None]
+    known = [each for each in told if each is not None]
+    assert len(known) == 98
+    assert known[-1] == pytest.approx(400.0, rel=0.01)
+    population.facts = {**population.facts, "goal": 2000.0}  # as if it had been further all at once
+    assert left.at(100.25, population) == pytest.approx(400.0, rel=0.02)
+    population.facts = {**population.facts, "goal": None}
+    assert left.at(101.0, population) is None
+    population.apply(Ended("done"))
+    assert left.at(102.0, population) is None
+
+
+def test_the_screen_says_of_slots_only_what_is_known() -> None:
+    """How many slots are busy stands there where a run shows itself, and not where another process looks on."""
+    population = crowd(2)
+    for running, slots, there in (({1: Work(0)}, 4, True), (None, 4, False), ({1: Work(0)}, None, False)):
+        text = "\n".join(drawn(Scene(population, running, Path("/tmp/r"), slots=slots), 100, 30))
+        assert ("1 of 4 slots busy" in text) == there
+        assert ("2 train " in text) == (running is None)
 
 
 class Hostile:
@@ -665,7 +837,7 @@ def test_odd_values_are_shown(value: Any, capsys: pytest.CaptureFixture[str], tm
     display.events(events, population)
     display.close(population)
     text = capsys.readouterr().out
-    text += "\n".join(drawn(Scene(population, {}, tmp_path, origins=origins(population)), 80, 24))
+    text += "\n".join(drawn(Scene(population, {}, tmp_path, trails=Trails(population)), 80, 24))
     assert all(line.isprintable() and len(line) < 300 for line in text.splitlines())
 
 
@@ -712,9 +884,9 @@ def test_screen_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
         for text in (
             "seed 7 (asynchronous: draws repeat",
-            "member  state",
-            "     0  training",
-            "t=5  member 0 (0) ← member 3 (3 at iteration 5)",
+            "rank  member  state",
+            "     0  ← 3 ",
+            "t=5  0 ← 3  0 → 3  lr 0.004 → 0.5",
             "member 1 failed for good at iteration 6: ValueError: [red]",
             "note: odd",
             "[member 2] hello [bold]",
@@ -722,7 +894,7 @@ def test_screen_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             "ended after",
         ):
             assert text in seen, text
-        assert seen.rindex("member  state") < seen.rindex("ended after")
+        assert seen.rindex("rank  member") < seen.rindex("ended after")
         assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
 
 
@@ -874,9 +1046,9 @@ def test_real_terminal(tmp_path: Path) -> None:
     assert status == 0, data
     seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data)
     assert "run walk: 4 members, PopulationBasedTraining, seed 1 (asynchronous" in seen
-    assert seen.count("member  state") >= 2
+    assert seen.count("rank  member  state") >= 2
     assert "] hello [red]from[/red] a member" in seen
-    assert "← member" in seen
+    assert re.search(r"t=\d+  \d ← \d  [\d.]+ → [\d.]+  lr ", seen)
     # After the last time that the cursor went up nothing overwrites what is there: the last table and the summary.
     final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data[data.rindex("\x1b[1A") :])
     for part in ("100 %   iteration 40 of 40", "finished", "walk ended after", "best       member", "RETURNED 4 0"):

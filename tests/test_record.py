@@ -120,6 +120,7 @@ EVENTS = {
         st.lists(PLAIN, max_size=3).map(tuple),
         COUNTS,
         st.booleans(),
+        st.one_of(st.just(()), st.tuples(*[COUNTS] * 5)),
     ),
     "Decided": st.builds(Decided, COUNTS, COUNTS, COUNTS, WORDS, WORDS),
     "Failed": st.builds(Failed, COUNTS, WORDS, st.just(True)),
@@ -151,6 +152,7 @@ def test_events_come_back_as_they_were(tmp_path_factory, events):
     "event",
     [
         Kept(0, 1, 1.0, 1.0, 1.0, 1.0, (None, (3, (0.5, 0.25)))),
+        Kept(0, 1, 1.0, 1.0, 1.0, 1.0, spent=(2, 500, 250, 0, 10**18)),
         Opened(0, 0, None, 0, {}, {"changed": {"shape": [(1, 2), (2, 1)]}}),
         Began(0, 1, {"shape": (1, 2)}),
     ],

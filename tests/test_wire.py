@@ -84,7 +84,9 @@ def test_a_closed_end_touches_no_file_that_has_its_number_now(ends):
 def test_what_is_told_is_what_is_heard():
     """A handover and an assignment come out as they went in, each part of its own kind."""
     stored = StoredCheckpoint("pickle", b"x", None, 1)
-    with_one = Block(1, 2, {"a": 1.0}, b"rows", b"times", 0.5, 2.0, 0.25, stored, ("state",), True)
+    with_one = Block(
+        1, 2, {"a": 1.0}, b"rows", b"times", 0.5, 2.0, 0.25, stored, ("state",), True, (1, 500, 250, 125, 9000)
+    )
     handover = Handover(7, (with_one, with_one._replace(stored=None)), True, "over", None, "report", True, "trouble")
     other = heard(pickle.loads(told(handover)))
     assert repr(other) == repr(handover)

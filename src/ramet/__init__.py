@@ -21,6 +21,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ramet import problems as problems
     from ramet import schedulers as schedulers
+    from ramet.analysis.run import Run as Run
+    from ramet.analysis.run import open as open
     from ramet.callbacks import Callback as Callback
     from ramet.checkpoint import Checkpoint as Checkpoint
     from ramet.config import CheckpointConfig as CheckpointConfig
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from ramet.tuner import Tuner as Tuner
 
 _HOMES = {
+    "analysis.run": "Run open",
     "callbacks": "Callback",
     "checkpoint": "Checkpoint",
     "config": "CheckpointConfig FailureConfig RunConfig TuneConfig",
@@ -122,7 +125,7 @@ _HOMES = {
 }
 _HOME = {name: f"ramet.{home}" for home, names in _HOMES.items() for name in names.split()}
 _ROOMS = ("problems", "schedulers")
-__all__ = ["__version__", *_ROOMS, *sorted(_HOME)]
+__all__ = ["__version__", *_ROOMS, *sorted(set(_HOME) - {"open"})]  # `from ramet import *` must not hide open()
 
 
 def __getattr__(name: str) -> Any:
@@ -136,4 +139,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "open"]

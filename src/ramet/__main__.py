@@ -1,4 +1,4 @@
-"""``python -m ramet``: the command line where no console script is installed."""
+"""``python -m ramet``: the command ``ramet``, where its folder is not on the path."""
 
 import sys
 

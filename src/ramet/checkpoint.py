@@ -48,11 +48,12 @@ class Checkpoint:
         data: Mapping[str, Any] | None = None,
         stored: StoredCheckpoint | None = None,
         on_read: Callable[[], None] | None = None,
+        timed: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         if sum(source is not None for source in (path, data, stored)) != 1:
             raise CheckpointError("a Checkpoint holds one thing: use Checkpoint.from_dict or Checkpoint.from_directory")
         self._path = None if path is None else Path(path)
-        self._data, self._stored, self._on_read = data, stored, on_read
+        self._data, self._stored, self._on_read, self._timed = data, stored, on_read, timed
         self._copy: str | None = None
         self._files: Files | None = None
 
@@ -91,19 +92,22 @@ class Checkpoint:
         """
         if self._data is not None:
             return dict(self._data)
-        if self._kind() == "pickle":
-            data: dict[str, Any] = pickle.loads(self._bytes())
-        else:
-            with self.as_directory() as directory:
-                names = set(os.listdir(directory) if self._files is None else self._files) - {MANIFEST}
-                if _DICT_FILE not in names or not Path(directory, _DICT_FILE).is_file():
-                    raise CheckpointError(
-                        f"the checkpoint holds the files {sorted({name.split('/')[0] for name in names})}, not a dict: "
-                        "read it with as_directory()"
-                    )
-                data = pickle.loads(Path(directory, _DICT_FILE).read_bytes())
+        with self._timed():
+            data: dict[str, Any] = self._loaded()
         self._has_been_read()
         return data
+
+    def _loaded(self) -> Any:
+        if self._kind() == "pickle":
+            return pickle.loads(self._bytes())
+        with self.as_directory() as directory:
+            names = set(os.listdir(directory) if self._files is None else self._files) - {MANIFEST}
+            if _DICT_FILE not in names or not Path(directory, _DICT_FILE).is_file():
+                raise CheckpointError(
+                    f"the checkpoint holds the files {sorted({name.split('/')[0] for name in names})}, not a dict: "
+                    "read it with as_directory()"
+                )
+            return pickle.loads(Path(directory, _DICT_FILE).read_bytes())
 
     def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
         """Write the files to the directory ``path`` (a new temporary one by default, yours to remove); return it.
@@ -120,7 +124,12 @@ class Checkpoint:
                 raise
         if not os.path.isdir(path):
             os.makedirs(path, exist_ok=True)
-        target = Path(path)
+        with self._timed():
+            self._write_to(Path(path))
+        self._has_been_read()
+        return str(Path(path))
+
+    def _write_to(self, target: Path) -> None:
         kind = self._kind()
         if self._data is not None:
             place(target, _DICT_FILE).write_bytes(_pickled(dict(self._data)))
@@ -134,17 +143,16 @@ class Checkpoint:
                 copy_all(contents(directory), target)
             else:
                 copy_committed(directory, self._files, target)
-        self._has_been_read()
-        return str(target)
 
     @contextlib.contextmanager
     def as_directory(self) -> Iterator[str]:
         """Give the files as a directory for a ``with`` block. Read only: it may be the stored one itself."""
-        if self._data is None and self._kind() == "directory":
-            yield str(self._directory())
-        else:
-            with memory.folder() as directory:
-                yield self.to_directory(directory)
+        with self._timed():
+            if self._data is None and self._kind() == "directory":
+                yield str(self._directory())
+            else:
+                with memory.folder() as directory:
+                    yield self.to_directory(directory)
         self._has_been_read()
 
     @property
@@ -192,7 +200,8 @@ class Checkpoint:
             return path
         path = Path(str(self._stored.path))
         if self._files is None or not path.is_dir():
-            self._files = verified(path, fresh=self._stored.fresh)
+            with self._timed():
+                self._files = verified(path, fresh=self._stored.fresh)
         return path
 
     def _has_been_read(self) -> None:

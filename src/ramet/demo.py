@@ -6,6 +6,7 @@ import importlib.util
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,12 @@ AFTER_PICTURES = """\
 """
 
 
-def watch(members: int, seed: int, executor: str, pace: float | None, out: Path | None) -> None:
+def watch(
+    members: int, seed: int, executor: str, pace: float | None, out: Path | None, *, quiet: bool = False
+) -> tuple[ResultGrid, Path | None]:
     """Train a population before the user's eyes, draw what came of it, and say what is to be seen.
+
+    Returns the results and the picture's file, None if there is none.
 
     Args:
         members: see `train_population`, as for the next three.
@@ -59,6 +64,7 @@ def watch(members: int, seed: int, executor: str, pace: float | None, out: Path 
         executor: see there.
         pace: see there.
         out: the picture's file, or a folder for it; None for no picture. Without matplotlib there is none either.
+        quiet: print nothing.
 
     Raises:
         RametError: the picture or the run cannot be written, which is found before training, or a member failed.
@@ -66,18 +72,21 @@ def watch(members: int, seed: int, executor: str, pace: float | None, out: Path 
     drawable = importlib.util.find_spec("matplotlib") is not None
     picture = None if out is None else _file_for(out)
     _check_runs()
-    print(BEFORE.format(models="1 model learns" if members == 1 else f"{members} models learn"))
-    results = train_population(members, seed, executor, pace)
+    say: Callable[[str], None] = (lambda _: None) if quiet else print
+    say(BEFORE.format(models="1 model learns" if members == 1 else f"{members} models learn"))
+    results = train_population(members, seed, executor, pace, 0 if quiet else 1)
     if results.errors:
         raise results.errors[0]
     if picture is not None and not drawable:
-        print(NO_PICTURE)
+        say(NO_PICTURE)
+        picture = None
     elif picture is not None:
         draw(results, picture)
-        print(PICTURE.format(picture=picture.resolve()))
-    print(AFTER.format(folder=results.experiment_path))
+        say(PICTURE.format(picture=picture.resolve()))
+    say(AFTER.format(folder=results.experiment_path))
     if drawable:
-        print(AFTER_PICTURES)
+        say(AFTER_PICTURES)
+    return results, picture
 
 
 def _file_for(out: Path) -> Path:
@@ -113,7 +122,7 @@ def _check_writable(folder: Path) -> None:
         pass
 
 
-def train_population(members: int, seed: int, executor: str, pace: float | None = None) -> ResultGrid:
+def train_population(members: int, seed: int, executor: str, pace: float | None = None, verbose: int = 1) -> ResultGrid:
     """Train ``members`` models on the triangle wave, with the live table, and return the results.
 
     Args:
@@ -121,6 +130,7 @@ def train_population(members: int, seed: int, executor: str, pace: float | None 
         seed: decides every draw: the same seed gives the same results with any executor and pace.
         executor: ``"process"`` or ``"inline"``.
         pace: seconds that each training step sleeps; None for what makes it last about `SECONDS`.
+        verbose: as in `RunConfig`.
 
     Raises:
         RametError: the run cannot be carried out.
@@ -139,8 +149,10 @@ def train_population(members: int, seed: int, executor: str, pace: float | None 
         tune_config=ramet.TuneConfig(
             metric="accuracy", mode="max", num_samples=members, scheduler=scheduler, seed=seed
         ),
-        run_config=ramet.RunConfig(name="demo", stop={"training_iteration": ITERATIONS}, executor=executor),
-    )  # fmt: skip
+        run_config=ramet.RunConfig(
+            name="demo", stop={"training_iteration": ITERATIONS}, executor=executor, verbose=verbose
+        ),
+    )
     return tuner.fit()
 
 

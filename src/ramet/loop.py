@@ -29,6 +29,9 @@ POLL_SECONDS = 0.1
 ROOM_SECONDS = 1.0
 """How often it is looked whether there is room on a disk that was full."""
 
+GOES_ON = ("lost", "restarted", "branched")
+"""Why a member starts from a checkpoint that may be another one's without being its clone."""
+
 
 class Loop:
     """One run under way: record -> decide -> commit -> plan -> command, until nothing is left to do."""
@@ -91,6 +94,7 @@ class Loop:
     def _loop(self) -> None:
         slots = list(self.executor.capacity())[: self.at_once]
         self.roster = Roster(self.engine, slots)
+        self.display.slots(len(slots))
         while self.population.ended is None and self.population.training:
             if self._signals.asked is not None:
                 self._wind_down()
@@ -271,7 +275,7 @@ class Loop:
             case Kept():
                 member = segments[event.segment].member
                 self._tell("on_checkpoint", member, event.segment, event.iteration, event.score)
-            case Opened(parent=int(parent), info=info) if info.get("why") != "lost" and (
+            case Opened(parent=int(parent), info=info) if info.get("why") not in GOES_ON and (
                 segments[parent].member != event.member or "donor" in info
             ):
                 donor = event.info.get("donor", segments[parent].member)

@@ -8,13 +8,13 @@ import json
 import operator
 import os
 import pickle
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import cloudpickle
-import numpy as np
 
 from ramet import sealed
 from ramet.core.blocks import last_row
@@ -40,9 +40,15 @@ _FIELDS = {kind: {field.name: str(field.type) for field in dataclasses.fields(ki
 _VALUES = {kind: operator.attrgetter(*fields) for kind, fields in _FIELDS.items() if len(fields) > 1}
 
 
+def _is_numpys(value: Any) -> bool:
+    """Return whether ``value`` is a scalar of numpy; where that is not loaded, and a reader need not, there is none."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic)
+
+
 def _number_of_numpy(value: Any) -> Any:
     """Return as Python's what a strategy or a stopper computed with numpy."""
-    if isinstance(value, np.generic):
+    if _is_numpys(value):
         return value.item()
     raise TypeError(f"{value!r:.80} is no plain data")
 
@@ -50,6 +56,7 @@ def _number_of_numpy(value: Any) -> Any:
 _JSON = json.JSONEncoder(separators=(",", ":"), default=_number_of_numpy)
 
 _LARGEST = 2**63 - 1
+_LONGEST = _LARGEST**2  # nanoseconds: a simulation may take centuries
 
 
 def _count(value: Any) -> bool:
@@ -58,6 +65,10 @@ def _count(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and -_LARGEST <= value <= _LARGEST)
+
+
+def _duration(value: Any) -> bool:
+    return type(value) is int and abs(value) <= _LONGEST
 
 
 def _text(value: Any) -> bool:
@@ -73,6 +84,9 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "Mapping[str, Any]": lambda value: isinstance(value, dict) and all(type(key) is str for key in value),
     "tuple[Any, ...]": lambda value: type(value) is tuple,
     "tuple[int, ...]": lambda value: type(value) is tuple and all(map(_count, value)),
+    "tuple[int, int, int, int, int] | tuple[()]": lambda value: (
+        type(value) is tuple and len(value) in (0, 5) and all(map(_duration, value))
+    ),
 }
 """By annotation, what a field may hold: a ledger may come from anybody."""
 
@@ -83,7 +97,7 @@ _CHECKS = {
 
 _FACTS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("run", "trainable", "time_attr", "stop"), _text),
-    **dict.fromkeys(("strategy", "mutable"), _FITS["Mapping[str, Any]"]),
+    **dict.fromkeys(("strategy", "mutable", "branched"), _FITS["Mapping[str, Any]"]),
     **dict.fromkeys(("num_to_keep", "max_bytes"), lambda value: value is None or (_count(value) and value > 0)),
     "keep_lineage": _FITS["bool"],
     "metric": lambda value: value is None or _text(value),
@@ -109,7 +123,7 @@ class Aside:
         """Return ``value`` as JSON takes it."""
         if value is None or type(value) in (str, int, float, bool):
             return value
-        if isinstance(value, np.generic) and type(value.item()) in (str, int, float, bool):
+        if _is_numpys(value) and type(value.item()) in (str, int, float, bool):
             return value.item()
         if type(value) is list:
             return [self.plain(each) for each in value]
@@ -117,6 +131,8 @@ class Aside:
             return {"$tuple": [self.plain(each) for each in value]}
         if isinstance(value, Mapping) and all(type(key) is str and not key.startswith("$") for key in value):
             return {key: self.plain(each) for key, each in value.items()}
+        if isinstance(value, Shown):  # of the run that this one was branched from
+            return {"$object": None, "repr": value.told}
         number = next((at for at, known in enumerate(self._objects) if known is value), len(self._objects))
         if number == len(self._objects):
             self._objects.append(value)
@@ -244,6 +260,8 @@ class Record:
         kind = type(event)
         values = _VALUES[kind](event) if kind in _VALUES else [getattr(event, name) for name in _FIELDS[kind]]
         plain = dict(zip(_FIELDS[kind], values, strict=True))
+        if kind is Kept and not plain["spent"]:
+            del plain["spent"]  # nothing is known, as of earlier versions
         for name in _NESTED.get(kind, ()):
             value = plain[name]
             plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)
@@ -264,21 +282,29 @@ class Record:
             RunError: they are no story of a run, from here on.
         """
         for row in self.ledger.happened():
-            event = self._event(row)
-            # Whoever made this up should not be able to have a thousand million members made of it.
-            if isinstance(event, (Began, Resumed)) and event.members > min(self.ledger.last, self._room()):
-                raise RunError(f"{self.ledger.path} tells of {event.members} members and opens fewer: it is damaged")
-            try:
-                if not population.apply(event):
-                    raise ValueError("it is about what was over by then, or follows a gap")
-            except Exception as error:
-                raise RunError(
-                    f"{self.ledger.path} is damaged: {event!r:.200} does not follow from what happened before it "
-                    f"({error!r:.200}). ramet check --repair {self.folder} goes back to the last state that is whole"
-                ) from error
-            if row.ends:
-                population.garbage()  # as it was taken out then
-            yield row, event
+            yield row, self.taken_in(row, population, self.ledger.last)
+
+    def taken_in(self, row: EventRow | ReportRow, population: Population, last: int) -> Event:
+        """Let ``population`` take in the event of the next ``row``, and return it; ``last`` is the ledger's last entry.
+
+        Raises:
+            RunError: it does not follow from what happened before.
+        """
+        event = self._event(row)
+        # Whoever made this up should not be able to have a thousand million members made of it.
+        if isinstance(event, (Began, Resumed)) and event.members > min(last, self._room()):
+            raise RunError(f"{self.ledger.path} tells of {event.members} members and opens fewer: it is damaged")
+        try:
+            if not population.apply(event):
+                raise ValueError("it is about what was over by then, or follows a gap")
+        except Exception as error:
+            raise RunError(
+                f"{self.ledger.path} is damaged: {event!r:.200} does not follow from what happened before it "
+                f"({error!r:.200}). ramet check --repair {self.folder} goes back to the last state that is whole"
+            ) from error
+        if row.ends:
+            population.garbage()  # as it was taken out then
+        return event
 
     def _room(self) -> int:
         """Return how many bytes the ledger has: it tells of fewer members than that, whatever its numbers say."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ramet.analysis.run import Run
 from ramet.checkpoint import Checkpoint
 from ramet.core.blocks import as_dicts, decoded_seconds
-from ramet.core.population import Member, Population, Segment
+from ramet.core.population import FOREBEAR, Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.fronts import asked, front_of, volume_of
 from ramet.record import Aside, Record
@@ -72,10 +73,20 @@ class ResultGrid(Sequence["Result"]):
     def __repr__(self) -> str:
         return f"ResultGrid({self.experiment_path!r}, {len(self)} members, {self.num_errors} errors)"
 
+    def _repr_html_(self) -> str | None:
+        from ramet.notebook.tables import of_grid, told
+
+        return told(of_grid, self)
+
     @property
     def experiment_path(self) -> str:
         """The run's folder."""
         return str(self._path)
+
+    @property
+    def run(self) -> Run:
+        """The same run to look into: tables of all that happened, families, where time went."""
+        return Run(self._path)
 
     @property
     def errors(self) -> list[MemberError]:
@@ -208,6 +219,7 @@ class ResultGrid(Sequence["Result"]):
         with self._record() as record:
             for segment, end in segments:
                 config = {f"config/{name}": value for name, value in flatten(segment.hparams).items()}
+                maker = _maker(segment)
                 before = 0.0 if segment.origin is None else segment.origin.elapsed
                 at = segment.start
                 for report in record.ledger.reports([segment.number]):
@@ -224,8 +236,8 @@ class ResultGrid(Sequence["Result"]):
                             time_total_s=round(elapsed[offset], 6),
                             time_this_iter_s=round(elapsed[offset] - before, 6),
                             timestamp=report.at - (elapsed[-1] - elapsed[offset]),
-                            trial_id=f"{segment.member:05d}",
-                            member=segment.member,
+                            trial_id=f"{maker:05d}",
+                            member=maker,
                             segment=segment.number,
                             parent=segment.parent,
                         )
@@ -278,6 +290,11 @@ class Result:
         metric, reported = self._grid._metric, {} if self._is_fresh else self._member.metrics
         told = f", {metric}={reported[metric]}" if metric is not None and metric in reported else ""
         return f"Result(member {self.member}, {self.state}, iteration {self.iteration}{told})"
+
+    def _repr_html_(self) -> str | None:
+        from ramet.notebook.tables import of_result, told
+
+        return told(of_result, self)
 
     @property
     def member(self) -> int:
@@ -340,7 +357,7 @@ class Result:
         """The segments that made the model, its founder first, each with the iterations that went into it."""
         steps = []
         for segment, end in self._path_to_here():
-            steps.append(Step(segment.start + 1, end, segment.hparams, segment.member, segment.number))
+            steps.append(Step(segment.start + 1, end, segment.hparams, _maker(segment), segment.number))
         return steps
 
     @property
@@ -401,6 +418,12 @@ class Result:
     def _path_to_here(self) -> list[tuple[Segment, int]]:
         chain = self._grid.population.lineage(self._segment.number)
         return [(part, child.start) for part, child in itertools.pairwise(chain)] + [(chain[-1], chain[-1].last)]
+
+
+def _maker(segment: Segment) -> int:
+    """Return the member that trained it: of what a branch began from, a member of the run that it was trained in."""
+    given = segment.info.get("member") if segment.member == FOREBEAR else None
+    return given if isinstance(given, int) else segment.member
 
 
 def _number(value: Any) -> float | None:

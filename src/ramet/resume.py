@@ -11,7 +11,7 @@ from typing import Any
 from ramet import fsck
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Began, Event, Noted, Reported
-from ramet.core.population import Member, Population
+from ramet.core.population import FOREBEAR, Member, Population
 from ramet.core.stopping import Threshold
 from ramet.errors import ConfigError, RunError
 from ramet.record import Aside, Record
@@ -88,7 +88,9 @@ def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:
         lasts[segment.number] = segment.points[-1].iteration if segment.points else segment.start
     then = Population()
     for _, event in record.replayed(then):
-        if isinstance(event, Reported) and event.last <= lasts.get(event.segment, event.last):
+        if not isinstance(event, Reported) or then.segments[event.segment].member == FOREBEAR:
+            continue  # what a branch began from was reported in another run
+        if event.last <= lasts.get(event.segment, event.last):
             engine.remember(event, then)
 
 

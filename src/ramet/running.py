@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
-    """Run anew: all that can be refused is refused before there is a folder."""
+    """Run anew, or from where a branch begins: all that can be refused is refused before there is a folder."""
     seed = tuner.tune.seed if tuner.tune.seed is not None else secrets.randbits(32)
     drawn = tuner.space.founders(tuner.tune.num_samples, seed)
     founders = tuner.strategy.founders(drawn, tuner.space, seed)
@@ -46,7 +47,17 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
         record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
         facts = _facts(tuner, folder.name)
         setup = _setup(tuner, engine, folder, folder.name, seed)
-        return _run(tuner, setup, engine, record, executor, len(founders), lambda: engine.begin(seed, founders, facts))
+        first: Callable[[], list[Event]] = partial(engine.begin, seed, founders, facts)
+        if tuner._origin is not None:
+            try:
+                tuner._origin.begin(tuner, engine, record, seed, founders, facts)
+            except BaseException:
+                with contextlib.suppress(RunError):
+                    record.sweep()  # what was copied; the name is free again
+                record.close()
+                raise
+            first = list  # all of it is in the record
+        return _run(tuner, setup, engine, record, executor, len(founders), first)
 
 
 def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from ramet.space import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
 
 
 FORMAT = 1
@@ -63,6 +65,11 @@ class Schedule(Sequence[Step]):
         told = ", ".join(f"{step.first}-{step.last}: {flatten(step.hparams)}" for step in self._steps)
         return f"Schedule({told})"
 
+    def _repr_html_(self) -> str | None:
+        from ramet.notebook.tables import of_schedule, told
+
+        return told(of_schedule, self)
+
     @property
     def last(self) -> int:
         """The last iteration that was trained."""
@@ -93,14 +100,78 @@ class Schedule(Sequence[Step]):
         Schedule(1-5: {'lr': 0.1})
         """
         where = Path(path).expanduser()
-        try:
-            text = json.dumps({"format": FORMAT, "steps": [asdict(step) for step in self._steps]}, indent=1)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(
-                f"Schedule.save({str(path)!r}): {error}; hand the schedule itself to ScheduleReplay instead"
-            ) from error
-        where.write_text(text + "\n", encoding="utf-8")
+        where.write_text(self._json(f"Schedule.save({str(path)!r})") + "\n", encoding="utf-8")
         return where
+
+    def to_json(self) -> str:
+        """Return the schedule as JSON: what `save` writes and `load` reads.
+
+        Raises:
+            ConfigError: it holds values that JSON has no word for.
+        """
+        return self._json("Schedule.to_json()")
+
+    def to_python(self, name: str = "schedule") -> str:
+        """Return the source of a module with a function ``name(iteration)`` that returns the hyperparameters.
+
+        It needs nothing but Python. Iterations are counted from 1; after the last one the hyperparameters stay as they
+        are, as with `ScheduleReplay`.
+
+        Raises:
+            ConfigError: the schedule is empty or holds other values than numbers, texts, booleans, None and lists,
+                tuples and dicts of them; or ``name`` is none.
+
+        >>> source = Schedule([Step(1, 5, {"lr": 0.1}, 0, 0), Step(6, 9, {"lr": 0.05}, 2, 7)]).to_python()
+        >>> exec(source)
+        >>> schedule(5), schedule(6), schedule(100)
+        ({'lr': 0.1}, {'lr': 0.05}, {'lr': 0.05})
+        """
+        from ramet import schedule_code
+
+        return schedule_code.to_python(self, name)
+
+    def to_optax(self, name: str = "lr", *, steps_per_iteration: int = 1) -> Callable[[Any], Any]:
+        """Return hyperparameter ``name`` as a schedule for optax: a function of the step, which may be traced.
+
+        Args:
+            name: which one; ``"optimizer/lr"`` of a nested configuration. It must be a number.
+            steps_per_iteration: how many optimiser steps one iteration, that is one report, stands for.
+
+        optax counts steps from 0, Ramet iterations from 1: step c belongs to iteration c // steps_per_iteration + 1.
+        Values are as exact as JAX holds a float: in 32 bits, unless ``jax_enable_x64`` is set.
+
+        Raises:
+            ConfigError: there is no such hyperparameter, it is no number, or JAX is not installed.
+        """
+        from ramet import schedule_code
+
+        return schedule_code.to_optax(self, name, steps_per_iteration)
+
+    def to_torch(self, optimizer: Optimizer, name: str = "lr", *, steps_per_iteration: int = 1) -> LambdaLR:
+        """Return hyperparameter ``name`` as the learning rate of a PyTorch optimiser, a ``LambdaLR``.
+
+        Call its ``step()`` after each step of the optimiser. Every group gets the schedule's very value.
+
+        Args:
+            optimizer: whose learning rate is set; all its groups must have been made with the same one, not 0.
+            name: which hyperparameter; ``"optimizer/lr"`` of a nested configuration. It must be a number.
+            steps_per_iteration: how many calls of ``step()`` one iteration, that is one report, stands for.
+
+        Raises:
+            ConfigError: there is no such hyperparameter, it is no number, the optimizer has learning rates that cannot
+                be scheduled so, or PyTorch is not installed.
+        """
+        from ramet import schedule_code
+
+        return schedule_code.to_torch(self, optimizer, name, steps_per_iteration)
+
+    def _json(self, asked: str) -> str:
+        try:
+            # Field by field, for what stands for an object that was not loaded is a dataclass too, and no plain value.
+            steps = [{each.name: getattr(step, each.name) for each in fields(step)} for step in self._steps]
+            return json.dumps({"format": FORMAT, "steps": steps}, indent=1)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{asked}: {error}; hand the schedule itself to ScheduleReplay instead") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], member: int | None = None) -> Schedule:

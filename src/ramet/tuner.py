@@ -15,8 +15,9 @@ from ramet.strategy.base import FIFO, Strategy
 from ramet.trainable import check, name_of
 
 if TYPE_CHECKING:
+    from ramet.branch import Origin
     from ramet.executor.base import Executor
-    from ramet.results import ResultGrid
+    from ramet.results import Result, ResultGrid
     from ramet.resume import Past
 
 # What carries a run out is imported when one is: by then its workers are started, and import at the same time.
@@ -77,6 +78,7 @@ class Tuner:
                 "cannot: give TuneConfig(scheduler=PopulationBasedTraining(…)), or exhausted='end'"
             )
         self._past: Past | None = None
+        self._origin: Origin | None = None
 
     # ------------------------------------------------------------------ taking up a run
 
@@ -154,6 +156,71 @@ class Tuner:
         tuner = cls(trainable, param_space=param_space, tune_config=tune, run_config=run)
         settings.same_strategy(facts, tuner.strategy.describe(), tuner.space.mutable_to_plain())
         tuner._past = past
+        return tuner
+
+    @classmethod
+    def branch(
+        cls,
+        path: str | os.PathLike[str],
+        trainable: Any,
+        start: int | tuple[int, int] | Result | None = None,
+        *,
+        param_space: Mapping[str, Any] | None = None,
+        tune_config: TuneConfig | None = None,
+        run_config: RunConfig | None = None,
+    ) -> Tuner:
+        """Return a tuner whose `fit` begins a new run from a point of the run in the folder ``path``.
+
+        All members begin with the model of one checkpoint, each under hyperparameters of its own. The new run has a
+        folder of its own, to which that checkpoint is copied, and what led to it: lineage, schedule and learning curve
+        of its results reach back to the founder in the old run. The old run is only read: it may be another user's,
+        and still under way.
+
+        Args:
+            path: the old run's folder.
+            trainable: the training function, which has to understand the checkpoint.
+            start: the point: the number of a segment (its last checkpoint that is there), a pair (segment, iteration),
+                or a `Result` of the run (that model's latest checkpoint). None: the best member's.
+            param_space: name -> value or domain, nested as you like, as for a new run: what members begin with. What it
+                does not name is as in the segment that made the checkpoint. A name that is new is no error.
+            tune_config: as for a new run; its metric and mode are the old run's unless it, or its scheduler, names
+                them. None: those, without a scheduler, and as many samples as the old run has members.
+            run_config: as for a new run. Stop rules that count work (``compute_iterations``, budgets) begin at nil.
+                What belongs to the model goes on: ``stop={"training_iteration": 500}`` after a start at iteration 400
+                is 100 more, and so is time_total_s, and what schedulers time their decisions by.
+
+        Raises:
+            RunError: there is no run in ``path``, or it cannot be read.
+            CheckpointError: that checkpoint is gone or damaged; the message names those that are there.
+            ConfigError: there is no such point, a stop rule is met there already, hyperparameters that ``param_space``
+                does not name are no plain data, or arguments cannot work. Nothing has been written then.
+
+        Nothing of the old run is unpickled, but for the checkpoint by your own function.
+
+        >>> import ramet
+        >>> def train(config):
+        ...     checkpoint = ramet.get_checkpoint()
+        ...     x = checkpoint.to_dict()["x"] if checkpoint else 0.0
+        ...     while True:
+        ...         x += config["lr"]
+        ...         ramet.report({"x": x}, checkpoint=ramet.Checkpoint.from_dict({"x": x}))
+        >>> def run(iterations):
+        ...     return ramet.RunConfig(stop={"training_iteration": iterations}, executor="inline", verbose=0)
+        >>> tune = ramet.TuneConfig(metric="x", mode="max")
+        >>> old = Tuner(train, param_space={"lr": 0.5}, tune_config=tune, run_config=run(4)).fit()
+        >>> space = {"lr": ramet.grid_search([1.0, 2.0])}
+        >>> new = Tuner.branch(old.experiment_path, train, (0, 2), param_space=space, run_config=run(4)).fit()
+        >>> [(result.metrics["x"], result.schedule) for result in new]
+        [(3.0, Schedule(1-2: {'lr': 0.5}, 3-4: {'lr': 1.0})), (5.0, Schedule(1-2: {'lr': 0.5}, 3-4: {'lr': 2.0}))]
+        """
+        from ramet import branch
+
+        check(trainable)
+        origin = branch.found(path, start)
+        tune = origin.tune(tune_config)
+        tuner = cls(trainable, param_space=origin.space(param_space), tune_config=tune, run_config=run_config)
+        origin.check(tuner)
+        tuner._origin = origin
         return tuner
 
     @staticmethod

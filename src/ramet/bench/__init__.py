@@ -8,3 +8,8 @@ table, `plot` the picture, and `command` puts them together.
 >>> "PBT" in ENTRIES
 True
 """
+
+from pathlib import Path
+
+STANDARD_OUTPUT = Path("-")
+"""In the place of a file for the results: print them."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import sys
 import tempfile
 from pathlib import Path
 
+from ramet.analysis.plain import as_json
+from ramet.bench import STANDARD_OUTPUT
 from ramet.bench.crew import carry_out_all, cores
 from ramet.bench.plan import Plan
 from ramet.bench.results import Results
@@ -44,16 +47,20 @@ def planned(arguments: argparse.Namespace) -> Plan | None:
 def carry_out(plan: Plan | None, arguments: argparse.Namespace) -> int:
     """Run what was planned or read what was run, show it and write what is asked for; return the exit status."""
     results = Results.read(arguments.results) if plan is None else _run(plan, arguments)
-    if arguments.json is not None:
-        arguments.json.write_text(results.to_json(), encoding="utf-8")
-    show(results)
+    printed = arguments.json == STANDARD_OUTPUT
+    if printed:
+        print(as_json(json.loads(results.to_json()), indent=1))
+    else:
+        if arguments.json is not None:
+            arguments.json.write_text(results.to_json(), encoding="utf-8")
+        show(results)
     if arguments.plot is not None:
         from ramet.bench.plot import plot
 
         plot(results, arguments.plot)
     for path in (arguments.json, arguments.plot):
-        if path is not None:
-            print(f"wrote {path}")
+        if path is not None and path != STANDARD_OUTPUT:
+            print(f"wrote {path}", file=sys.stderr if printed else sys.stdout)
     return 1 if results.failed else 0
 
 
@@ -69,7 +76,7 @@ def _run(plan: Plan, arguments: argparse.Namespace) -> Results:
 
 
 def _check_file(option: str, path: Path | None) -> None:
-    if path is None:
+    if path is None or path == STANDARD_OUTPUT:
         return
     if path.is_dir() or not path.parent.is_dir():
         fault = "is a folder" if path.is_dir() else f"is in {path.parent}, which is no folder"

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ramet.core.beginning import beginning
 from ramet.core.blocks import as_dicts
 from ramet.core.events import (
     Began,
@@ -31,7 +32,7 @@ from ramet.core.events import (
     Resumed,
 )
 from ramet.core.messages import COPY, Block, Handover, Lease
-from ramet.core.population import Checkpoint, Member, Population
+from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
 from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
 from ramet.core.scores import AUTOMATIC, scored
@@ -102,11 +103,16 @@ class Engine:
 
     # ------------------------------------------------------------------ record
 
-    def begin(self, seed: int, founders: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> list[Event]:
-        """Set up the run with one member for each founder's configuration."""
+    def begin(
+        self, seed: int, founders: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], past: Sequence[Event] = ()
+    ) -> list[Event]:
+        """Set up the run with one member for each founder's configuration; in a branch all go on from one ``past``."""
         self._do(Began(seed, len(founders), facts))
+        for event in past:  # it is about nobody of this run
+            self.population.apply(event)
+        self._out += past
         for number, hparams in enumerate(founders):
-            self._do(Opened(number, number, None, 0, hparams, {"why": "founder"}))
+            self._do(beginning(self.population, number, hparams, "founder"))
         return self._taken()
 
     def resume(
@@ -133,7 +139,7 @@ class Engine:
         self._do(Resumed(len(founders), tuple(again), facts, rules, at))
         for number in [*anew, *range(new, len(founders))]:
             why = "founder" if number >= new else "restarted"
-            self._do(Opened(len(population.segments), number, None, 0, founders[number], {"why": why}))
+            self._do(beginning(population, number, founders[number], why))
         self._reopen()
         return self._taken()
 
@@ -167,7 +173,7 @@ class Engine:
                 continue
             older, number = population.older(member.number), len(population.segments)
             if older is None:
-                hparams = population.lineage(segment.number)[0].hparams
+                hparams = next(s.hparams for s in population.lineage(segment.number) if s.member != FOREBEAR)
                 self._do(Opened(number, member.number, None, 0, hparams, {"why": "lost"}))
             else:
                 # What a strategy has noted of the member holds on; weights that are its own are mixed already.
@@ -238,9 +244,8 @@ class Engine:
         assert isinstance(rank, float)
         time = block.time if block.time is not None else float(block.last)
         size = 0 if block.stored is None else block.stored.size
-        self._do(
-            Kept(segment, block.last, time, score, rank, block.clock, block.stopping, size, block.pinned),
-        )
+        more = (block.stopping, size, block.pinned, block.spent)
+        self._do(Kept(segment, block.last, time, score, rank, block.clock, *more))
         return True
 
     def _scored(self, metrics: Mapping[str, Any], member: Member) -> float | str:

@@ -66,7 +66,7 @@ class Block(NamedTuple):
     """Consecutive rows with the same columns; only the last one may carry a checkpoint, ``stored``.
 
     ``rows`` and ``elapsed`` are bytes (`ramet.core.blocks`). ``pinned``: the user asked to keep that checkpoint for
-    good.
+    good. ``spent``: what `ramet.core.events.Kept` tells of the time that it took.
     """
 
     first: int
@@ -80,6 +80,7 @@ class Block(NamedTuple):
     stored: StoredCheckpoint | None = None
     stopping: tuple[Any, ...] = ()
     pinned: bool = False
+    spent: tuple[int, int, int, int, int] | tuple[()] = ()
 
 
 class Handover(NamedTuple):

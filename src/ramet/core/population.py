@@ -34,6 +34,9 @@ __all__ = ["Checkpoint", "Member", "Point", "Population", "Segment", "fold"]
 JITTER = 60.0
 """Seconds by which reports of different workers may come out of order; one that is older tells of a clock set back."""
 
+FOREBEAR, INHERITED = -1, "inherited"
+"""The member of segments that were trained in another run, which a branch began from, and why they were opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -121,6 +124,8 @@ class Population:
         self.seed = 0
         self.facts: Mapping[str, Any] = {}
         self.members: list[Member] = []
+        self.forebear = Member(FOREBEAR)  # nobody of this run; a branch's members begin where it stands
+        self._makers = {FOREBEAR: self.forebear}  # by the number that segments have
         self.training = 0  # how many are live
         self.segments: list[Segment] = []
         self.verdicts: dict[tuple[str, str], int] = {}
@@ -138,7 +143,7 @@ class Population:
         if not isinstance(event, (Reported, Kept, Failed, Finished)):
             return True
         segment = self.segments[event.segment]
-        member = self.members[segment.member]
+        member = self._makers[segment.member]
         if member.segment != event.segment:
             return False
         match event:
@@ -165,7 +170,7 @@ class Population:
             case Failed():
                 self._failed(event)
             case Finished():
-                member = self.members[self.segments[event.segment].member]
+                member = self._makers[self.segments[event.segment].member]
                 member.state, member.reason = "finished", event.reason
                 self._let_go(member)
             case Lost():
@@ -187,23 +192,27 @@ class Population:
     def _join(self, members: int) -> None:
         self.training += members - len(self.members)
         self.members += [Member(number) for number in range(len(self.members), members)]
+        self._makers |= {member.number: member for member in self.members}
 
     def _reported(self, event: Reported) -> None:
         segment = self.segments[event.segment]
-        member = self.members[segment.member]
+        member = self._makers[segment.member]
         segment.last = event.last
         member.compute += event.last - event.first + 1
         member.worked += event.last - event.first + 1
         # What is known of each metric, though not every row reports all of them.
         same = member.metrics.keys() <= event.metrics.keys()
         member.metrics = event.metrics if same else {**member.metrics, **event.metrics}
-        if self._at is None or not self._at - JITTER <= event.at <= self._at:
+        late = self._at is not None and self._at - JITTER <= event.at <= self._at
+        if not late and member is not self.forebear:
             self.spent += max(event.at - self._at, 0.0) if self._at is not None else 0.0
             self._at = event.at
 
     def _kept(self, event: Kept) -> None:
         segment = self.segments[event.segment]
-        member = self.members[segment.member]
+        member = self._makers[segment.member]
+        if member is self.forebear and member.point is not None:  # the content of its last one alone was copied
+            self.retention.lose(member.point.checkpoint)
         further = self._objectives(event, member) if self.facts.get("objectives") else ()
         point = Point(event.segment, event.iteration, event.time, event.score, event.rank, event.elapsed, further)
         segment.points.append(point)
@@ -235,13 +244,13 @@ class Population:
     def _opened(self, event: Opened) -> None:
         if event.segment != len(self.segments):
             raise ValueError(f"segment {event.segment} was opened where {len(self.segments)} is the next")
-        member = self.members[event.member]
-        left, stranded = member.segment, member.live and member.point is None
+        member = self.forebear if event.info.get("why") == INHERITED else self.members[event.member]
+        left, stranded = member.segment, member.segment >= 0 and member.live and member.point is None
         origin = None if event.parent is None else self.point((event.parent, event.iteration))
         self.segments.append(
             Segment(
                 number=event.segment,
-                member=event.member,
+                member=member.number,
                 parent=event.parent,
                 start=event.iteration,
                 hparams=event.hparams,
@@ -255,19 +264,20 @@ class Population:
         if member.state != "training":  # it had failed, and is replaced or begins anew
             self._revive(member)
         self.retention.enter(None if origin is None else origin.checkpoint)
-        if left < 0:
+        if left < 0 and origin is None:
             return
         # The clone goes on from where its donor stood, and its interval counts from there. One that lost its
         # checkpoint has decided already for the stretch that it makes again.
         self._move(member, point=origin, decided=origin)
         if not stranded:
             member.since = 0.0 if origin is None else origin.time
-        if origin is None:
+        if origin is None or origin is self.forebear.point:
             member.metrics, member.stopping = {}, ()
-        self.retention.leave(left)
+        if left >= 0:
+            self.retention.leave(left)
 
     def _failed(self, event: Failed) -> None:
-        member = self.members[self.segments[event.segment].member]
+        member = self._makers[self.segments[event.segment].member]
         member.failures += 1
         member.error = event.error
         if event.final:

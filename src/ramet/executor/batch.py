@@ -61,6 +61,7 @@ class Batch:
         stopping: tuple[Any, ...] = (),
         *,
         pinned: bool = False,
+        spent: tuple[int, int, int, int, int] | tuple[()] = (),
     ) -> None:
         """Make the rows up to ``iteration`` a block; the last one carries the checkpoint."""
         columns, values, seconds = self.columns, self.values, self.seconds
@@ -78,6 +79,7 @@ class Batch:
                 stored=stored,
                 stopping=stopping,
                 pinned=pinned,
+                spent=spent,
             )
         )
         # In place, for who reports holds on to them.

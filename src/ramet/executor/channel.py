@@ -31,5 +31,8 @@ class Channel(Protocol):
     def now(self) -> float:
         """Return the time in seconds from some fixed moment: the clock, or the virtual one of a simulation."""
 
+    def at(self) -> float:
+        """Return the Unix time in seconds; in a simulation, the virtual time since it was opened."""
+
     def refused(self) -> NoReturn:
         """The function went on reporting after it was told to unwind: it loses its place, and never comes back."""

@@ -26,6 +26,7 @@ class Told:
     """A session's channel over the socket. What was read too early is kept for the main loop."""
 
     now = staticmethod(time.perf_counter)
+    at = staticmethod(time.time)
     own_process = True
 
     def __init__(self, wire: Wire) -> None:

@@ -1,9 +1,10 @@
-"""Why a worker process ended, in words for its user."""
+"""Why a training function or its worker process ended, in words for its user."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import traceback
 
 REFUSED = 97
 """Exit status of a worker whose training function would not unwind."""
@@ -36,6 +37,16 @@ def how(status: int) -> str:
         with contextlib.suppress(ValueError):
             return f"signal {-status} ({signal.Signals(-status).name})"
     return f"exit status {status}"
+
+
+def raised(error: BaseException, above: str) -> str:
+    """Return the traceback of work that ended by ``error`` as text, without the frames of the file ``above`` it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == above and trace.tb_next is not None:
+        trace = trace.tb_next
+    if isinstance(error, SystemExit):
+        return f"SystemExit: the training function called sys.exit({error.code!r}); return to end training"
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
 
 
 def death(status: int, words: str) -> str:

@@ -92,6 +92,10 @@ class Work:
         """See `ramet.executor.channel.Channel`."""
         return time.perf_counter()
 
+    def at(self) -> float:
+        """See `ramet.executor.channel.Channel`."""
+        return time.time()
+
     def refused(self) -> NoReturn:
         """See `ramet.executor.channel.Channel`: a function that will not unwind is never switched to again."""
         while True:

@@ -32,6 +32,10 @@ class _Timed(Work):
         at = self._from if self.session is None else self.session.iteration
         return self._zero + (at - self._from) * self.duration
 
+    def at(self) -> float:
+        """See `ramet.executor.channel.Channel`."""
+        return self.now()
+
     def resume(self) -> None:
         """Go on at the simulation's present."""
         if self.session is not None and self.now() < self.simulation.time:

@@ -6,11 +6,11 @@ generators. A `ramet.executor.channel.Channel` is its only way out.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import get_ident
@@ -26,6 +26,7 @@ from ramet.draws import entropy
 from ramet.errors import CheckpointError, DamageError, ReportError
 from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
 from ramet.executor.channel import Channel
+from ramet.executor.endings import raised
 from ramet.executor.room import ROOM_SECONDS, lacks_room
 from ramet.executor.stops import Stops
 from ramet.nested import copied
@@ -64,6 +65,7 @@ class Session:
         *("_checkpoint", "_generator", "_batch", "_add_values", "_add_seconds", "_columns", "_types"),
         *("_time_attr", "_latest_time", "_overdue_at", "_now", "_thread", "_strangers", "_trouble", "_handed_out"),
         *("_stops", "_alone_until", "_zero", "_before", "_flush_at", "_seeded_at", "_seed", "_unmixed"),
+        *("_restoring", "_waiting"),
     )
 
     def __init__(self, setup: Setup, assignment: Assignment, channel: Channel, slot: int) -> None:
@@ -89,6 +91,7 @@ class Session:
         self._handed_out: tuple[str, ...] = ()
         self._seeded_at, self._seed = -1, 0
         self._unmixed = assignment.weights != COPY
+        self._restoring = self._waiting = 0.0
         self._stops = Stops(setup.rules, assignment.stopping)
         self._set_lease(assignment.lease)
         now = self._now()
@@ -197,9 +200,10 @@ class Session:
         # Training on and training again from a checkpoint must draw the same numbers, so the generators are seeded
         # at the hand-over and, here, once it has been read; but never between reports of one stretch.
         fresh = self._checkpoint is self.assignment.checkpoint and self.iteration == self.assignment.iteration
-        if fresh:
-            self.reseed()
-        return Checkpoint(stored=self._checkpoint, on_read=self._reseed_after_reading if fresh else None)
+        if not fresh:
+            return Checkpoint(stored=self._checkpoint)
+        self.reseed()
+        return Checkpoint(stored=self._checkpoint, on_read=self._reseed_after_reading, timed=self._timed)
 
     def weights(self) -> tuple[float, float]:
         """Return the shares of the checkpoint's and of new weights that the function is to begin with."""
@@ -249,6 +253,16 @@ class Session:
         if self.iteration == self.assignment.iteration:
             self.reseed()
 
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count what is done meanwhile as reading the checkpoint, unless the function trains on by its end."""
+        since = self._now() - self._restoring  # one reading inside another is counted once
+        yield
+        if self.iteration == self.assignment.iteration:
+            restoring = self._now() - since
+            self._zero += restoring - self._restoring
+            self._restoring = restoring
+
     def _with_automatic(self, row: dict[str, Any], elapsed: float) -> dict[str, Any]:
         return {
             **row,
@@ -294,8 +308,12 @@ class Session:
             # What saving costs is no training time of the model; a clone would inherit it.
             before = self._now()
             stored = self._packed(checkpoint)
-            self._zero += self._now() - before
-            self._batch.seal(self.iteration, stored, moment, self._stops.states, pinned=pin)
+            saving = self._now() - before
+            self._zero += saving
+            restoring, waiting, at = int(self._restoring * 1e9), int(self._waiting * 1e9), int(self.channel.at() * 1e9)
+            spent = (self.slot, restoring, int(saving * 1e9), waiting, at)
+            self._restoring = self._waiting = 0.0
+            self._batch.seal(self.iteration, stored, moment, self._stops.states, pinned=pin, spent=spent)
             self._checkpoint = stored
             self._overdue_at = math.inf
         if reason is not None:
@@ -358,6 +376,7 @@ class Session:
         self._obey_answer(at_checkpoint=at_checkpoint)
         now = self._now()
         self._zero += now - before
+        self._waiting += now - before
         self._flush_at = now + FLUSH_SECONDS
 
     def _obey_answer(self, *, at_checkpoint: bool) -> None:
@@ -413,7 +432,7 @@ class Session:
         except BaseException as error:
             if not self.over:
                 self.over = True
-                self._send(error=_told(error), fault=self._fault(error))
+                self._send(error=raised(error, __file__), fault=self._fault(error))
         finally:
             door.leave(before)
             for directory in self._handed_out:  # what became a checkpoint is not there any more
@@ -425,13 +444,3 @@ class Session:
             started_from = self.assignment.checkpoint
             return "checkpoint" if started_from is not None and self._checkpoint is started_from else None
         return "report" if isinstance(error, (ReportError, CheckpointError)) else None
-
-
-def _told(error: BaseException) -> str:
-    """Return the traceback as text, without the frames of this file."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__ and trace.tb_next is not None:
-        trace = trace.tb_next
-    if isinstance(error, SystemExit):
-        return f"SystemExit: the training function called sys.exit({error.code!r}); return to end training"
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()

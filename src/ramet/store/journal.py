@@ -32,10 +32,15 @@ def journal_mode(folder: str | os.PathLike[str], mounts: str | os.PathLike[str] 
 
     A write-ahead log needs memory that all its readers share, and two machines share none.
     """
+    return "TRUNCATE" if _is_network(file_system(folder, mounts)) else "WAL"
+
+
+def file_system(folder: str | os.PathLike[str], mounts: str | os.PathLike[str] = "/proc/self/mounts") -> str:
+    """Return the kind of the file system that ``folder`` is on, as its mount says; "" if nothing tells."""
     try:
         table = Path(mounts).read_bytes().decode("utf-8", "surrogateescape")
     except OSError:  # no such table on this system
-        return "WAL"
+        return ""
     place = os.path.realpath(folder)
     longest, kind = -1, ""
     for line in table.splitlines():
@@ -46,7 +51,7 @@ def journal_mode(folder: str | os.PathLike[str], mounts: str | os.PathLike[str] 
         # Later lines lie over earlier ones.
         if (place + "/").startswith(point) and len(point) >= longest:
             longest, kind = len(point), fields[2].lower()
-    return "TRUNCATE" if _is_network(kind) else "WAL"
+    return kind
 
 
 def _is_network(kind: str) -> bool:

@@ -63,8 +63,8 @@ class Ledger:
         self._folder_synced = False
         ends, crc = ("ends", "crc") if format > 1 else ("1", "NULL")
         self._happened = (
-            f"SELECT seq, 0, kind, segment, data, NULL, NULL, NULL, NULL, {ends}, {crc} FROM events UNION ALL "
-            f"SELECT seq, 1, NULL, segment, rows, first, last, elapsed, at, {ends}, {crc} FROM reports ORDER BY seq"
+            f"SELECT seq, 0, kind, segment, data, NULL, NULL, NULL, NULL, {ends}, {crc} FROM events %s UNION ALL "
+            f"SELECT seq, 1, NULL, segment, rows, first, last, elapsed, at, {ends}, {crc} FROM reports %s ORDER BY seq"
         )
         self._reports = f"SELECT seq, segment, first, last, rows, elapsed, at, {ends}, {crc} FROM reports"
         self._checkpoint = (
@@ -300,8 +300,16 @@ class Ledger:
         Raises:
             RunError: an entry is damaged.
         """
-        format, before, events = self._format, None, 0
-        for seq, is_report, kind, segment, data, first, last, elapsed, at, ends, crc in self._read(self._happened):
+        return (row for _, row in self._entries(self._read(self._happened % ("", "")), None, 0))
+
+    def since(self, seq: int, events: int, most: int) -> Iterator[tuple[int, EventRow | ReportRow]]:
+        """As `happened`, at most ``most`` after entry ``seq``, with numbers; by then there were so many ``events``."""
+        query = f"{self._happened % (('WHERE seq > ?1',) * 2)} LIMIT ?2"
+        return self._entries(self._read(query, seq, most), seq, events)
+
+    def _entries(self, found: Iterable[Any], before: int | None, events: int) -> Iterator[tuple[int, Any]]:
+        format = self._format
+        for seq, is_report, kind, segment, data, first, last, elapsed, at, ends, crc in found:
             if is_report:
                 whole = report_is_whole((seq, segment, first, last, data, elapsed, at, ends), crc, format)
             else:
@@ -312,10 +320,8 @@ class Ledger:
             if not whole or missed or (before is not None and seq <= before):
                 raise self._damaged("reports" if is_report else "events", f"seq {seq!r:.40}")
             before = seq
-            if is_report:
-                yield ReportRow(segment, first, last, data, elapsed, at, ends)
-            else:
-                yield EventRow(kind, segment, data, ends)
+            row = (segment, first, last, data, elapsed, at, ends)
+            yield seq, ReportRow._make(row) if is_report else EventRow(kind, segment, data, ends)
 
     def damages(self, *, besides_entries: bool = False) -> Iterator[str]:
         """Return all that is wrong with the file, each damage in a sentence.

@@ -10,6 +10,8 @@ import math
 import os
 import socket
 import stat
+import struct
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -185,6 +187,44 @@ class RunLock:
             with contextlib.suppress(ValueError, OverflowError, OSError):
                 who += f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(holder.since))}"
         return LockedError(f"{who} works on the run in {self.folder}: wait for its end, or end {end}{more}")
+
+
+def is_held(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a process works on the run in ``folder``, as far as can be known, without getting in its way.
+
+    The lock is only looked at: not even for a moment is it taken.
+    """
+    path = Path(folder, LOCK)
+    try:
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in _held:  # and the file must not be opened
+            return True
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return os.path.lexists(path)
+    try:
+        told = _asked(descriptor)
+        if told is not None:
+            return told
+        holder = _read(descriptor)
+        return holder is None or not _is_gone(holder)
+    finally:
+        os.close(descriptor)
+
+
+def _asked(descriptor: int) -> bool | None:
+    """Return whether another process has a file locked; None where the system does not tell."""
+    # struct flock: its fields have another order on the BSDs and on macOS.
+    linux = sys.platform.startswith("linux")
+    layout = "hhqqi4x" if linux else "qqihh4x"
+    fields = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if linux else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+    try:
+        answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *fields)))
+    except (OSError, struct.error):
+        return None
+    return int(answer[0 if linux else 3]) != fcntl.F_UNLCK
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

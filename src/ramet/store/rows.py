@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
 
-FORMAT = 3
+FORMAT = 4
 READABLE = tuple(str(number) for number in range(1, FORMAT + 1))
 NAME = "run.db"
 

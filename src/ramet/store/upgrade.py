@@ -24,7 +24,8 @@ from ramet.store.rows import (
 def upgraded(db: sqlite3.Connection, path: Path) -> None:
     """Bring a ledger to this format. From format 1: every entry ends a transaction, and every row gets its checksum.
 
-    What format 3 added is another content of rows; those that are there stay as they are.
+    What format 3 added is another content of rows, and format 4 a field of events; those that are there stay as they
+    are.
     """
     try:
         db.execute("BEGIN IMMEDIATE")

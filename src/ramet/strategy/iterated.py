@@ -151,8 +151,9 @@ class IteratedPBT(PopulationBasedTraining):
         """Return which iteration goes on: every segment of one after the first says so."""
         told = [population.segments[member.segment].info for member in population.members if member.segment >= 0]
         last = max(told, key=lambda info: info.get("restart", 0), default={})
-        count = last.get("restart", 0)
-        return Iteration(count, last.get("restarted_at", 0.0), self.interval * 2.0**count)
+        count, root = last.get("restart", 0), population.forebear.point
+        began = 0.0 if root is None else root.time  # a branch does not begin anew what another run began
+        return Iteration(count, last.get("restarted_at", began), self.interval * 2.0**count)
 
     def _stagnates(self, scene: Scene, iteration: Iteration, now: float) -> bool:
         if len(scene.ready) < len(scene.population.live):

@@ -13,7 +13,8 @@ from ramet.core.population import Population
 from ramet.view.live import Display
 from ramet.view.standing import best, exploits, progress, reports, standings
 from ramet.view.summary import summary
-from ramet.view.values import clean, count, duration, shown
+from ramet.view.timeleft import TimeLeft
+from ramet.view.values import about, clean, count, duration, shown
 from ramet.view.wording import Line, folded, plain, printed, told, wording
 
 if TYPE_CHECKING:
@@ -30,35 +31,39 @@ class LinesDisplay(Display):
     Args:
         verbose: 2 or more for a line for each batch of reports besides.
         coloured: whether the lines go to a terminal that shows styles.
+        already: seconds that the run has been trained for before it is shown.
     """
 
-    def __init__(self, verbose: int = 1, coloured: bool = False) -> None:
-        self.verbose, self.coloured = verbose, coloured
+    def __init__(self, verbose: int = 1, coloured: bool = False, already: float = 0.0) -> None:
+        self.verbose, self.coloured, self._already = verbose, coloured, already
         self._console: Console | None = None
         self._folder: Path | None = None
         self._began = self._next = 0.0
         self._seen = (0.0, 0)
+        self._left: TimeLeft | None = None
         self._failed = False
 
     def start(self, folder: Path, population: Population) -> None:
         """Say what begins, and how it is repeated."""
         self._folder = folder
         self._began = time.monotonic()
-        self._next = self._began + STATUS_SECONDS
-        self._seen = (self._began, reports(population))
+        self._next = self._began + (0.0 if self._already else STATUS_SECONDS)
+        self._seen = (self._began - self._already, 0) if self._already else (self._began, reports(population))
+        self._left = TimeLeft(self._began, population)
         self._write(self._folded([opening(folder, population)]))
 
-    def update(self, population: Population, running: Mapping[int, Any]) -> None:
+    def update(self, population: Population, running: Mapping[int, Any] | None) -> None:
         """Write the status line when it is time."""
         now = time.monotonic()
         if now < self._next or self._folder is None:
             return
+        left = self._left.at(now, population) if self._left is not None else None
         self._next = now + STATUS_SECONDS
         made = reports(population)
-        rate = (made - self._seen[1]) / (now - self._seen[0])
+        rate = (made - self._seen[1]) / max(now - self._seen[0], 1e-9)
         self._seen = (now, made)
         figures = [
-            duration(now - self._began),
+            duration(self._already + now - self._began),
             progress(population)[1],
             f"{count(made, 'report')} ({shown(max(round(rate, 1), 0.0))}/s)",
             count(exploits(population), "exploit"),
@@ -66,6 +71,8 @@ class LinesDisplay(Display):
         top = best(standings(population, running))
         if top is not None:
             figures.append(f"best member {top.member} ({shown(top.value)})")
+        if left is not None:
+            figures.append(f"about {about(left)} left")
         self._write([[("   ".join(figures), "dim")]])
 
     def events(self, events: Sequence[Event], population: Population) -> None:
@@ -85,7 +92,7 @@ class LinesDisplay(Display):
         """Write the summary."""
         if self._folder is not None:
             width = self._terminal().width if self.coloured else None
-            self._write(summary(population, self._folder, time.monotonic() - self._began, width))
+            self._write(summary(population, self._folder, self._already + time.monotonic() - self._began, width))
 
     def _folded(self, lines: list[Line]) -> list[Line]:
         """Break what ramet itself says between words, where the width is known."""

@@ -9,24 +9,38 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ramet.core.events import Event
+from ramet.core.events import Decided, Event
 from ramet.core.population import Population
+from ramet.notebook import in_kernel
+from ramet.view.trails import Trails
 
 
 class Display:
     """Says nothing; the base of those that do."""
 
+    def recall(self, trails: Trails, recent: Sequence[tuple[Event, Decided | None]]) -> None:
+        """Before `start`, of a run that is under way: what is remembered of its members, and what happened last."""
+
     def start(self, folder: Path, population: Population) -> None:
         """The run in ``folder`` begins."""
 
-    def update(self, population: Population, running: Mapping[int, Any]) -> None:
-        """Something may have changed; called often, so it must be cheap. ``running``: works with member and waiting."""
+    def slots(self, number: int) -> None:
+        """So many members can train at a time."""
+
+    def update(self, population: Population, running: Mapping[int, Any] | None) -> None:
+        """Something may have changed; called often, so it must be cheap.
+
+        ``running``: works with member and waiting; None where nobody knows what runs, as in another process.
+        """
 
     def events(self, events: Sequence[Event], population: Population) -> None:
         """These were committed."""
 
     def output(self, member: int | None, text: str) -> None:
         """``member`` printed whole lines."""
+
+    def leave(self, population: Population) -> None:
+        """Whoever watched goes, and the run goes on: give the terminal back, and say nothing of it."""
 
     def close(self, population: Population) -> None:
         """The run is over: say what came of it."""
@@ -42,11 +56,19 @@ class GuardedDisplay(Display):
         self.inner = inner
         self._told = False
 
+    def recall(self, trails: Trails, recent: Sequence[tuple[Event, Decided | None]]) -> None:
+        """See `Display.recall`."""
+        self._guarded(self.inner.recall, trails, recent)
+
     def start(self, folder: Path, population: Population) -> None:
         """See `Display.start`."""
         self._guarded(self.inner.start, folder, population)
 
-    def update(self, population: Population, running: Mapping[int, Any]) -> None:
+    def slots(self, number: int) -> None:
+        """See `Display.slots`."""
+        self._guarded(self.inner.slots, number)
+
+    def update(self, population: Population, running: Mapping[int, Any] | None) -> None:
         """See `Display.update`."""
         try:
             self.inner.update(population, running)
@@ -60,6 +82,10 @@ class GuardedDisplay(Display):
     def output(self, member: int | None, text: str) -> None:
         """See `Display.output`."""
         self._guarded(self.inner.output, member, text)
+
+    def leave(self, population: Population) -> None:
+        """See `Display.leave`."""
+        self._guarded(self.inner.leave, population)
 
     def close(self, population: Population) -> None:
         """See `Display.close`."""
@@ -82,29 +108,34 @@ class GuardedDisplay(Display):
                 )
 
 
-def display_for(verbose: int | bool | None, interactive: bool) -> Display:
-    """Return the display for this terminal, or lack of one.
+def display_for(verbose: int | bool | None, interactive: bool, already: float = 0.0) -> Display:
+    """Return the display for this notebook, this terminal, or lack of one.
 
     Args:
         verbose: 0, False or None for none at all; 2 or more for each batch of reports besides.
         interactive: whether training functions run in this process, so that the terminal belongs to them.
+        already: seconds that the run has been trained for before it is shown.
 
     >>> type(display_for(verbose=0, interactive=False)).__name__
     'Display'
     """
     if not verbose:
         return Display()
-    shows_styles = _shows_styles()
-    if shows_styles and not interactive:
+    if in_kernel():
+        from ramet.notebook.display import NotebookDisplay
+
+        return GuardedDisplay(NotebookDisplay(int(verbose), already))
+    coloured = shows_styles()
+    if coloured and not interactive:
         from ramet.view.screen import ScreenDisplay
 
-        return GuardedDisplay(ScreenDisplay(int(verbose)))
+        return GuardedDisplay(ScreenDisplay(int(verbose), already))
     from ramet.view.lines import LinesDisplay
 
-    return GuardedDisplay(LinesDisplay(int(verbose), coloured=shows_styles))
+    return GuardedDisplay(LinesDisplay(int(verbose), coloured=coloured, already=already))
 
 
-def _shows_styles() -> bool:
+def shows_styles() -> bool:
     """Return whether standard output is a terminal that can move its cursor and show the signs that are used here."""
     try:
         terminal = sys.stdout.isatty()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ from ramet.core.events import Decided, Event, Failed, Noted, Reported
 from ramet.core.population import Population
 from ramet.view.lines import opening, show, terminal
 from ramet.view.live import Display
-from ramet.view.standing import Origin, origins, reports, update_origins
+from ramet.view.onlooker import Onlooker
 from ramet.view.summary import summary
-from ramet.view.table import MOST_RECENT, Scene, frame
+from ramet.view.table import frame
+from ramet.view.trails import Trails
 from ramet.view.values import count
 from ramet.view.wording import Line, folded, printed, told, wording
 
 DRAW_SECONDS = 0.125
 DRAW_SHARE = 0.05
-RATE_SECONDS = 5.0
 MOST_ABOVE = 500
 
 
@@ -45,27 +44,30 @@ class ScreenDisplay(Display):
     functions print, and with ``verbose=2`` each batch of reports, go above it and stay.
 
     It is drawn by `update`, at most eight times a second and for at most a twentieth of the time; no thread.
+
+    Args:
+        verbose: 2 or more for a line for each batch of reports besides.
+        already: seconds that the run has been trained for before it is shown.
     """
 
-    def __init__(self, verbose: int = 1) -> None:
+    def __init__(self, verbose: int = 1, already: float = 0.0) -> None:
         self.verbose = verbose
         self._console = terminal()
         self._live: Live | None = None
         self._drawing = _Drawing()
-        self._folder: Path | None = None
-        self._began = self._next = 0.0
-        self._rate: deque[tuple[float, int]] = deque()
-        self._origins: dict[int, Origin] = {}
-        self._recent: deque[tuple[Event, Decided | None]] = deque(maxlen=MOST_RECENT)
+        self._onlooker = Onlooker(already)
+        self._next = 0.0
         self._above: list[Line] = []
         self._unsaid = 0
         self._failed = False
 
+    def recall(self, trails: Trails, recent: Sequence[tuple[Event, Decided | None]]) -> None:
+        """Begin with what happened before."""
+        self._onlooker.recall(trails, recent)
+
     def start(self, folder: Path, population: Population) -> None:
         """Say what begins, and draw for the first time."""
-        self._folder = folder
-        self._began = time.monotonic()
-        self._origins = origins(population)
+        self._onlooker.begin(folder, population)
         show(self._console, folded(opening(folder, population), self._console.width))
         # What goes to a file must not come back to the terminal: only streams that end here are led above the table.
         stderr = _is_terminal(sys.stderr)
@@ -79,29 +81,41 @@ class ScreenDisplay(Display):
         self._live.start()
         self._draw(population, {})
 
-    def update(self, population: Population, running: Mapping[int, Any]) -> None:
+    def slots(self, number: int) -> None:
+        """Remember how many members can train at a time."""
+        self._onlooker.slots = number
+
+    def update(self, population: Population, running: Mapping[int, Any] | None) -> None:
         """Draw if it is time."""
         if time.monotonic() >= self._next:
             self._draw(population, running)
 
     def events(self, events: Sequence[Event], population: Population) -> None:
         """Remember what to tell at the next drawing."""
-        update_origins(self._origins, events, population)
+        self._onlooker.take_in(events, population)
         for event, decided in told(events, self.verbose):
             if isinstance(event, (Failed, Noted, Reported)):
-                lines = wording(event, decided, population, self._folder or Path(), whole=not self._failed)
+                lines = wording(event, decided, population, self._onlooker.folder or Path(), whole=not self._failed)
                 self._failed |= isinstance(event, Failed)
                 self._say([part for line in lines for part in folded(line, self._console.width)])
             else:
-                self._recent.append((event, decided))
+                self._onlooker.note((event, decided))
 
     def output(self, member: int | None, text: str) -> None:
         """Remember what ``member`` printed."""
         self._say(printed(member, text))
 
+    def leave(self, population: Population) -> None:
+        """Draw for the last time, and give the terminal back."""
+        try:
+            self._draw(population, None)
+        finally:
+            self._give_back()
+
     def close(self, population: Population) -> None:
         """Draw for the last time, give the terminal back, and print the summary."""
-        if self._folder is None:
+        folder = self._onlooker.folder
+        if folder is None:
             return
         try:
             self._draw(population, {})
@@ -109,8 +123,7 @@ class ScreenDisplay(Display):
             try:
                 self._give_back()
             finally:
-                elapsed = time.monotonic() - self._began
-                show(self._console, summary(population, self._folder, elapsed, self._console.width))
+                show(self._console, summary(population, folder, self._onlooker.elapsed, self._console.width))
 
     def _say(self, lines: list[Line]) -> None:
         """Put lines above the table; of a flood only the beginning, the rest is in the run's folder."""
@@ -118,9 +131,9 @@ class ScreenDisplay(Display):
         self._above += lines[:fits]
         self._unsaid += max(len(lines) - fits, 0)
 
-    def _draw(self, population: Population, running: Mapping[int, Any]) -> None:
-        live, folder = self._live, self._folder
-        if live is None or folder is None:
+    def _draw(self, population: Population, running: Mapping[int, Any] | None) -> None:
+        live = self._live
+        if live is None:
             return
         now = time.monotonic()
         self._next = now + DRAW_SECONDS
@@ -129,17 +142,8 @@ class ScreenDisplay(Display):
             above.append([(f"… {count(self._unsaid, 'line')} not shown", "dim")])
             self._unsaid = 0
         width, height = self._console.size
-        scene = Scene(
-            population,
-            running,
-            folder,
-            now - self._began,
-            self._per_second(now, population),
-            self._origins,
-            [line for event, decided in self._recent for line in wording(event, decided, population, folder)],
-        )
         try:
-            self._drawing.lines = frame(scene, width, height)
+            self._drawing.lines = frame(self._onlooker.scene(population, running), width, height)
         finally:
             # Both ways draw the table anew, the first below what it prints.
             if above:
@@ -147,15 +151,6 @@ class ScreenDisplay(Display):
             else:
                 live.refresh()
         self._next = max(self._next, time.monotonic() + (time.monotonic() - now) / DRAW_SHARE)
-
-    def _per_second(self, now: float, population: Population) -> float:
-        seen, made = self._rate, reports(population)
-        if population.ended is not None:
-            return made / max(now - self._began, 1e-9)
-        seen.append((now, made))
-        while len(seen) > 2 and seen[1][0] <= now - RATE_SECONDS:
-            seen.popleft()
-        return max(made - seen[0][1], 0) / max(now - seen[0][0], 1e-9)
 
     def _give_back(self) -> None:
         live, self._live = self._live, None

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ramet.core.events import Event, Opened
-from ramet.core.population import Member, Population, Segment
+from ramet.core.population import FOREBEAR, Member, Population, Segment
 from ramet.space import flatten
 from ramet.view.values import count, finite, size
-
-Origin = tuple[int, int]
-"""Whom a member cloned, and at which iteration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +23,19 @@ class Standing:
     rank: int | None
 
 
-def standings(population: Population, running: Mapping[int, Any]) -> list[Standing]:
+def standings(population: Population, running: Mapping[int, Any] | None) -> list[Standing]:
     """Return every member's standing, by number; ``running`` holds works with member and waiting.
 
     A live member is training, waiting (for an answer) or queued (without a slot), or was stopped by the end of the run.
+    Where nobody knows what runs (None), as in another process, all live ones are said to train.
     """
-    waits = {work.member: work.waiting for work in running.values()}
+    waits = None if running is None else {work.member: work.waiting for work in running.values()}
     mode = population.facts.get("mode")
     values = [latest(population, member) for member in population.members]
     # Of equals, one that trained there stands before its clones.
     order = sorted(
         (member.number for member in population.members if values[member.number] is not None),
-        key=lambda number: (-_goodness(values[number], mode), _fresh(population.current(number)), number),
+        key=lambda number: (-_goodness(values[number], mode), is_fresh(population.current(number)), number),
     )
     ranks = {number: rank for rank, number in enumerate(order, 1)}
     return [
@@ -53,11 +50,13 @@ def standings(population: Population, running: Mapping[int, Any]) -> list[Standi
     ]
 
 
-def _state(population: Population, member: Member, waits: Mapping[int, bool]) -> str:
+def _state(population: Population, member: Member, waits: Mapping[int, bool] | None) -> str:
     if not member.live:
         return member.state
     if population.ended is not None:
         return "stopped"
+    if waits is None:
+        return "training"
     if member.number not in waits:
         return "queued"
     return "waiting" if waits[member.number] else "training"
@@ -72,7 +71,7 @@ def latest(population: Population, member: Member) -> Any:
     if metric is None or member.segment < 0:
         return None
     segment = population.current(member.number)
-    if _fresh(segment) and member.point is not None:
+    if is_fresh(segment) and member.point is not None:
         return -member.point.score if population.facts.get("mode") == "min" else member.point.score
     if not member.compute:
         return None
@@ -83,7 +82,7 @@ def latest(population: Population, member: Member) -> Any:
     return member.metrics[metric]
 
 
-def _fresh(segment: Segment) -> bool:
+def is_fresh(segment: Segment) -> bool:
     """Return whether this is a clone that has not reported yet."""
     return segment.parent is not None and segment.last == segment.start
 
@@ -112,26 +111,7 @@ def donor(population: Population, segment: Segment) -> int | None:
     if isinstance(given, int):
         return given
     maker = population.segments[segment.parent].member
-    return maker if maker != segment.member else None
-
-
-def origins(population: Population) -> dict[int, Origin]:
-    """Return, by member that ever cloned, its last donor and the iteration where that happened."""
-    found: dict[int, Origin] = {}
-    for segment in population.segments:
-        whose = donor(population, segment)
-        if whose is not None:
-            found[segment.member] = (whose, segment.start)
-    return found
-
-
-def update_origins(found: dict[int, Origin], events: Iterable[Event], population: Population) -> None:
-    """Bring what `origins` returned up to date with ``events``."""
-    for event in events:
-        if type(event) is Opened and event.parent is not None:
-            whose = donor(population, population.segments[event.segment])
-            if whose is not None:
-                found[event.member] = (whose, event.iteration)
+    return maker if maker not in (segment.member, FOREBEAR) else None
 
 
 def reports(population: Population) -> int:
@@ -142,6 +122,11 @@ def reports(population: Population) -> int:
 def exploits(population: Population) -> int:
     """Return how many decisions made a clone."""
     return sum(times for (verdict, _), times in population.verdicts.items() if verdict == "exploit")
+
+
+def tried(population: Population) -> int:
+    """Return how many decisions were to make a clone, those among them that found nobody to clone."""
+    return sum(times for (verdict, _), times in population.verdicts.items() if verdict in ("exploit", "skip"))
 
 
 def mutable(population: Population, hparams: Mapping[str, Any]) -> dict[str, Any]:

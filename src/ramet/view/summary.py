@@ -31,6 +31,7 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
         [("run ", ""), (clean(folder.name), "bold cyan"), (f" ended after {duration(elapsed)}: {ended}", "")],
         _entry("members", _members(population)),
     ]
+    lines += [_entry("branched", text) for text in _branched(population)]
     lines += [_entry("", line, "red") for line in _errors(population)]
     if _all_failed(population) and not population.verdicts:
         if _could_decide(population):
@@ -45,12 +46,19 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
         lines.append(_entry("", f"{', '.join(kept)}; {disk(population)}"))
-    failed = any(member.state == "failed" for member in population.members)
-    if population.training or failed:
-        name = clean(str(population.facts.get("trainable", "train")))
-        how = ", resume_errored=True" if failed else ""
-        lines.append(_entry("go on", f"ramet.Tuner.restore({clean(repr(str(folder)))}, {name}{how}).fit()"))
+    if how := go_on(population, folder):
+        lines.append(_entry("go on", how))
     return lines if width is None else [part for line in lines for part in folded(line, width, INDENT)]
+
+
+def go_on(population: Population, folder: Path) -> str:
+    """Return the call that takes the run up again; nothing where there is nothing left to do."""
+    failed = any(member.state == "failed" for member in population.members)
+    if not population.training and not failed:
+        return ""
+    name = clean(str(population.facts.get("trainable", "train")))
+    how = ", resume_errored=True" if failed else ""
+    return f"ramet.Tuner.restore({clean(repr(str(folder)))}, {name}{how}).fit()"
 
 
 def _entry(name: str, text: str, style: str = "") -> Line:
@@ -65,6 +73,12 @@ def _members(population: Population) -> str:
     if stopped := states.count("training"):
         told.append(f"{stopped:,} stopped before their end")
     return f"{', '.join(told)}; {count(reports(population), 'report')}"
+
+
+def _branched(population: Population) -> Iterator[str]:
+    if told := population.facts.get("branched"):
+        run, segment, at, member = (shown(told.get(name), 80) for name in ("run", "segment", "iteration", "member"))
+        yield f"from {run} at segment {segment}, iteration {at} (member {member})"
 
 
 def _errors(population: Population) -> Iterator[str]:

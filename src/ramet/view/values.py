@@ -101,6 +101,20 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def about(seconds: float) -> str:
+    """Return a length of time in one unit, for what need not be known better.
+
+    >>> [about(s) for s in (-0.1, 0.4, 42.4, 100, 7_380, 180_000)]
+    ['0 s', '0 s', '42 s', '2 min', '2 h', '2 d']
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    for least, unit, name in ((2 * 86400, 86400, "d"), (90 * 60, 3600, "h"), (90, 60, "min")):
+        if seconds >= least:
+            return f"{round(seconds / unit)} {name}"
+    return f"{max(round(seconds), 0)} s"
+
+
 def count(number: int, one: str, many: str | None = None) -> str:
     """Return how many there are of something.
 

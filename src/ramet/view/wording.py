@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ramet.core.events import Decided, Event, Failed, Finished, Lost, Noted, Opened, Reported, Resumed
-from ramet.core.population import Point, Population, Segment
+from ramet.core.population import FOREBEAR, Point, Population, Segment
 from ramet.view.logs import ERRORS, lines
 from ramet.view.standing import donor, latest, mutable
 from ramet.view.values import clean, clip, count, shown
@@ -66,7 +66,7 @@ def told(events: Sequence[Event], verbose: int) -> Iterator[tuple[Event, Decided
         if kind is Decided:
             decided = event  # type: ignore[assignment]
         elif kind is Opened:
-            if event.info.get("why") in ("lost", "restarted"):  # type: ignore[attr-defined]
+            if event.info.get("why") in ("lost", "restarted", "branched"):  # type: ignore[attr-defined]
                 yield event, None
             elif event.parent is not None:  # type: ignore[attr-defined]
                 yield event, decided
@@ -79,15 +79,16 @@ def wording(
 ) -> list[Line]:
     """Return what to say of ``event``; of a failure its traceback if ``whole``, else only where it was raised."""
     match event:
-        case Opened(info={"why": "lost" | "restarted"}):
+        case Opened(info={"why": "lost" | "restarted" | "branched"}):
             where = "the beginning" if event.parent is None else f"iteration {event.iteration}"
             return [[(f"member {event.member}", "bold"), (f" goes on from {where}", "")]]
         case Opened():
             return [_opened(event, decided, population)]
         case Lost():
             maker = population.segments[event.segment].member
+            whose = "another run" if maker == FOREBEAR else f"member {maker}"
             told = f": its checkpoint of iteration {event.iteration} is lost, for {_one_line(event.reason)}"
-            return [[(f"member {maker}", "bold red"), (told, "red")]]
+            return [[(whose, "bold red"), (told, "red")]]
         case Resumed():
             again = f", {len(event.again):,} of which had ended" if event.again else ""
             training = count(population.training, "member trains on", "members train on")
@@ -114,6 +115,28 @@ def wording(
         case Noted():
             return [[("note: ", LOUD), (_one_line(event.text), "yellow")]]
     return []
+
+
+def brief(event: Event, decided: Decided | None, population: Population, folder: Path) -> Line:
+    """Return what to say of ``event`` in one short line; of an exploit who, from whom, the scores, what changed."""
+    lost = isinstance(event, Opened) and event.info.get("why") in ("lost", "restarted")
+    if not isinstance(event, Opened) or lost:
+        return next(iter(wording(event, decided, population, folder)), [])
+    segment = population.segments[event.segment]
+    whose = donor(population, segment)
+    before = _point(population, decided.segment, decided.iteration) if decided is not None else None
+    line: Line = [(f"t={_time(population, event, before)}", "dim"), (f"  {event.member}", "bold")]
+    own = _bare(population, before).strip()
+    if whose is None:
+        line.append((f"  {own}  goes on" if own else "  goes on", ""))
+    else:
+        line += [(" ← ", "cyan"), (f"{whose}", "bold")]
+        point = None if event.parent is None else _point(population, event.parent, event.iteration)
+        if own and (theirs := _bare(population, point).strip()):
+            line += [(f"  {own}", ""), (" → ", "cyan"), (theirs, "")]
+    for name, old, new in _changes(population, segment):
+        line += [(f"  {name} {old}", ""), (" → ", "cyan"), (new, "")]
+    return line
 
 
 def printed(member: int | None, text: str) -> list[Line]:

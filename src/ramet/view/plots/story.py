@@ -65,7 +65,7 @@ class Story:
         self.hparams = [flatten(segment.hparams) for segment in self.segments]
         self._own: list[list[Segment]] = [[] for _ in self.members]
         for segment in self.segments:
-            self._own[segment.member].append(segment)
+            self._own[max(segment.member, 0)].append(segment)  # with the first, what a branch began from
         for name, given in (("colors", colors), ("labels", labels)):
             if given is not None and len(given) != len(self.members):
                 raise ConfigError(f"{name}= holds {len(given)} for {len(self.members)} members: give one for each")
