@@ -109,7 +109,7 @@ AT_HOME: dict[str, tuple[str, ...]] = {
     "torch": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
     "jax": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
     "ray": ("ramet.executor.ray",),
-    "pandas": ("ramet.analysis", "ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
+    "pandas": ("ramet.framing", "ramet.analysis", "ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
     "scipy": ("ramet.strategy",),
     "matplotlib": ("ramet.plots", "ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
     "plotly": ("ramet.plots", "ramet.ui"),

@@ -134,7 +134,8 @@ def watching(folder: Path, *words: str, **how: Any) -> subprocess.Popen[bytes]:
     """Start ``ramet watch`` in a process of its own."""
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", "ramet", "watch", *words, str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **how)
+    # Unbuffered: what `readline` took ahead would be lost to `communicate`.
+    return subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **how)
 
 
 def as_told(record: Record) -> list[tuple[str, int | None]]:

@@ -17,6 +17,7 @@ from ramet.checkpoint import Checkpoint
 from ramet.core.blocks import as_dicts, decoded_seconds
 from ramet.core.population import FOREBEAR, Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
+from ramet.framing import framed
 from ramet.fronts import asked, front_of, volume_of
 from ramet.record import Aside, Record
 from ramet.schedule import Schedule, Step
@@ -185,8 +186,6 @@ class ResultGrid(Sequence["Result"]):
 
     def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> pd.DataFrame:
         """Return a row for each member: its last report, or with a filter the report that was best by it."""
-        import pandas as pd
-
         if filter_metric is not None and filter_mode not in ("min", "max"):
             raise ConfigError(
                 f"get_dataframe(filter_mode={filter_mode!r}) must be 'min' or 'max' to go with filter_metric="
@@ -211,7 +210,7 @@ class ResultGrid(Sequence["Result"]):
             raise ConfigError(
                 f"get_dataframe(filter_metric={filter_metric!r}) is in no report; they have {sorted(seen)}"
             )
-        return pd.DataFrame(rows)
+        return framed(rows)
 
     def rows(self, segments: Sequence[tuple[Segment, int]]) -> list[dict[str, Any]]:
         """Return the reports of ``segments``, of each up to the given iteration, with what was in force."""
@@ -385,7 +384,7 @@ class Result:
         import pandas as pd
 
         columns = [*AUTOMATIC, *(f"config/{name}" for name in flatten(self._segment.hparams))]
-        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+        return framed(rows) if rows else pd.DataFrame(columns=columns)
 
     def value(self, metric: str, mode: str, scope: str) -> float | None:
         """Return the value of ``metric`` under ``scope`` (see `ResultGrid.get_best_result`), None without one."""

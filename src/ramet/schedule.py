@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramet.errors import ConfigError
+from ramet.framing import framed
 from ramet.space import flatten
 
 if TYPE_CHECKING:
@@ -206,10 +207,8 @@ class Schedule(Sequence[Step]):
 
     def frame(self) -> pd.DataFrame:
         """Return a row for each step: first, last, member, segment, and a column for each hyperparameter."""
-        import pandas as pd
-
         rows = [
             {"first": s.first, "last": s.last, "member": s.member, "segment": s.segment, **flatten(s.hparams)}
             for s in self._steps
         ]
-        return pd.DataFrame(rows)
+        return framed(rows)

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ramet.analysis.plain import as_json, as_lines, plain
 from ramet.errors import ConfigError, RunError
+from ramet.framing import framed
 from ramet.space import flatten
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def lineage(run: Run) -> pd.DataFrame:
             rows.append((place.number, step, segment, members[segment], starts[segment] + 1, last))
     columns = ["model", "step", "segment", "member", "first", "last"]
     frame = pd.DataFrame(rows, columns=columns).astype("int64")
-    configs = pd.DataFrame(frames.hparams(run.trace, frame["segment"].tolist()), index=frame.index)
-    return pd.concat([frame, configs], axis=1)
+    return framed(dict(frame.items()) | frames.hparams(run.trace, frame["segment"].tolist()))
 
 
 def schedule(run: Run) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from ramet.analysis.descent import founders, lived_on
 from ramet.analysis.places import Place
 from ramet.analysis.rows import rows_of
 from ramet.analysis.trace import Trace
+from ramet.framing import framed
 from ramet.space import flatten
 from ramet.view.values import finite
 from ramet.view.wording import cause
@@ -25,8 +26,6 @@ CONFIG = "config/"
 
 def members(trace: Trace) -> pd.DataFrame:
     """Return a row for each member. See `ramet.analysis.run.Run.members`."""
-    import pandas as pd
-
     segments, places, decided = trace.segments, trace.places, trace.decided
     count, roots, standing = len(places), founders(trace), standings(trace)
     current = np.array([place.segment for place in places], "i8")
@@ -49,13 +48,11 @@ def members(trace: Trace) -> pd.DataFrame:
         "reason": [place.reason for place in places],
     }
     table |= hparams(trace, [place.segment for place in places])
-    return pd.DataFrame(table)
+    return framed(table)
 
 
 def segments(trace: Trace) -> pd.DataFrame:
     """Return a row for each segment. See `ramet.analysis.run.Run.segments`."""
-    import pandas as pd
-
     found, ends, lived = trace.segments, trace.ends, lived_on(trace)
     words = found.columns.words("why")
     table: dict[str, Any] = {
@@ -71,13 +68,11 @@ def segments(trace: Trace) -> pd.DataFrame:
         "score_start": scores_at(trace, found.parent, found.start),
         "score_last": _last_scores(trace),
     }
-    return pd.DataFrame(table | hparams(trace, range(len(found))))
+    return framed(table | hparams(trace, range(len(found))))
 
 
 def reports(trace: Trace, segments: Sequence[int] | None = None, config: bool = True) -> pd.DataFrame:
     """Return a row for each report. See `ramet.analysis.run.Run.reports`."""
-    import pandas as pd
-
     rows = rows_of(trace.bulk, trace.bulk.stretches(segments, trace.last))
     trace.check(rows.segment, rows.iteration)
     table: dict[str, Any] = {
@@ -90,13 +85,11 @@ def reports(trace: Trace, segments: Sequence[int] | None = None, config: bool = 
     table |= {name: values for name, values in rows.metrics.items() if name not in table}
     if config:
         table |= {name: values[rows.segment] for name, values in hparams(trace, range(len(trace.segments))).items()}
-    return pd.DataFrame(table, copy=False)
+    return framed(table)
 
 
 def decisions(trace: Trace) -> pd.DataFrame:
     """Return a row for each decision. See `ramet.analysis.run.Run.decisions`."""
-    import pandas as pd
-
     decided, found = trace.decided, trace.segments
     opened = openings(trace)
     new = opened >= 0
@@ -120,17 +113,15 @@ def decisions(trace: Trace) -> pd.DataFrame:
     before, after = hparams(trace, range(len(found))), dict[str, Any]()
     for name, values in before.items():
         after[name] = np.where(new, values[opened], values[decided["segment"]]) if len(found) else values
-    return pd.DataFrame(table | after)
+    return framed(table | after)
 
 
 def checkpoints(trace: Trace) -> pd.DataFrame:
     """Return a row for each checkpoint that was ever kept. See `ramet.analysis.run.Run.checkpoints`."""
-    import pandas as pd
-
     kept = trace.kept
     there = {(segment, iteration): (kind, path) for segment, iteration, kind, _, path in trace.bulk.checkpoints()}
     names = list(zip(kept["segment"].tolist(), kept["iteration"].tolist(), strict=True))
-    return pd.DataFrame(
+    return framed(
         {
             "segment": kept["segment"],
             "iteration": kept["iteration"],
