@@ -93,7 +93,7 @@ class JaxProgram:
         try:
             one = jax.eval_shape(self._looked_at, keys[0], segments, arrays)
             train = functools.partial(self._train, keys[1], keys[2], 1)
-            after, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
+            _, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
         except Exception as error:
             raise TrainableError(self._why(error)) from error
         for name, metric in metrics.items():
@@ -106,14 +106,13 @@ class JaxProgram:
 
     def _why(self, error: Exception) -> str:
         """Return why the functions cannot be mapped, and name the hyperparameters that are the reason."""
-        guilty = [name for name in self._values.dtypes if len(self._values.dtypes) > 1 and not self._goes_with(name)]
-        if isinstance(error, jax.errors.ConcretizationTypeError) and len(self._values.dtypes) == 1:
-            guilty = list(self._values.dtypes)
+        guilty = [name for name in self._values.dtypes if not self._goes_with(name)] if self._goes_with() else []
         told = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         if not guilty:
             return (
-                f"VectorTrainable({self._trainable.__name__}) cannot be trained as rows of one program: {told}. init and "
-                "step must be functions of jax.numpy arrays, and step must return a state like that of init"
+                f"VectorTrainable({self._trainable.__name__}) cannot be trained as rows of one program: {told}. init "
+                "and step must be functions of jax.numpy arrays, and step must return a state like that of init and a "
+                "dict of metrics"
             )
         return (
             f"members differ in {', '.join(map(repr, guilty))}, and init or step lets that decide a shape or a branch "
@@ -122,11 +121,10 @@ class JaxProgram:
             "RunConfig(executor='process')"
         )
 
-    def _goes_with(self, name: str) -> bool:
-        """Whether the functions can be gone through if ``name`` alone is an array."""
-        everything, self._values = self._values, self._values.only(name)
+    def _goes_with(self, *names: str) -> bool:
+        """Whether the functions can be gone through if ``names`` alone are arrays."""
+        everything, self._values = self._values, self._values.only(names)
         try:
-            jax.eval_shape(self._begin, _base(0, "init"), *self._shapes(1))
             one = jax.eval_shape(self._begin, _base(0, "init"), *self._shapes(1))
             train = functools.partial(self._train, _base(0, "step"), _base(0, "evaluate"), 1)
             segments, arrays = self._shapes(1)
@@ -288,6 +286,8 @@ def _padded(rows: int, *indices: Sequence[int]) -> list[npt.NDArray[np.int32]]:
 
 def _flat(metrics: Any) -> dict[str, Any]:
     """Return metrics by name, those in dicts of dicts with the path to them."""
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"metrics are a {type(metrics).__name__}, not a dict")
     found = jax.tree_util.tree_leaves_with_path(metrics)
     return {"/".join(map(_part, path)): jnp.asarray(leaf) for path, leaf in found}
 

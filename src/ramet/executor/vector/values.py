@@ -63,9 +63,9 @@ class Values:
         others = {name: value for name, value in flatten(config).items() if name not in self.dtypes}
         return {name: value for name, value in others.items() if not _same(value, first.get(name))}
 
-    def only(self, name: str) -> Values:
-        """Return the same values, of which ``name`` alone is an array."""
-        return Values([self._config], (name,), exactly=True)
+    def only(self, names: Collection[str]) -> Values:
+        """Return the same values, of which ``names`` alone are arrays."""
+        return Values([self._config], names, exactly=True)
 
     def whole(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return a configuration in its own shape, with ``arrays`` where they belong."""
