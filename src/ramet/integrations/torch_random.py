@@ -1,56 +1,23 @@
 """Random numbers that a key decides alone: pure functions of tensors, which `torch.func.vmap` maps over keys.
 
 Torch's own generators draw from one stream for all rows of a batch, so what a row gets depends on its neighbours. Here
-a number is a function of a key and of its place: the same key gives the same bits on any row, in a batch of any size, on
-any device. A key is a tensor of two 32-bit words, kept as int64 because torch calculates with these everywhere. Use a
-key for one draw, and `split` or `fold_in` where there are several.
+a number is a function of a key and of its place: the same key gives the same numbers on any row, in a batch of any
+size, on any device. Use a key for one draw, and `split` or `fold_in` where there are several.
 
-The generator is Philox4x32-10. Its counter's last word says what is drawn (numbers, or keys of either kind), so that no
-key made of a key is a number drawn by it.
-
-Source: Salmon, Moraes, Dror and Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
+Keys and words come from Philox (`ramet.executor.vector.philox`); what is made of them here is exact arithmetic, but for
+the quantiles of `normal`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
 from ramet.errors import TrainableError
+from ramet.executor.vector.philox import NUMBERS, SPLIT, fold_in, key, philox
 
-WORD = 0xFFFFFFFF
-MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
-KEY_STEPS = 0x9E3779B9, 0xBB67AE85
-ROUNDS = 10
-
-NUMBERS, FOLDED, SPLIT = 0, 1, 2
-
-
-def key(seed: int, device: Any = None) -> torch.Tensor:
-    """Return the key for a whole number, of which 64 bits count.
-
-    >>> key(5)
-    tensor([5, 0])
-    """
-    return torch.tensor([seed & WORD, seed >> 32 & WORD], device=device)
-
-
-def fold_in(key: torch.Tensor, number: int | torch.Tensor) -> torch.Tensor:
-    """Return the key that is called ``number`` among those made of ``key``, such as that of one step.
-
-    Args:
-        key: of shape (…, 2).
-        number: an integer of 64 bits, or a tensor of them, whose shape is broadcast with the key's leading axes.
-
-    >>> fold_in(key(5), 1).equal(fold_in(key(5), 2))
-    False
-    """
-    if not isinstance(number, torch.Tensor):
-        number = torch.full((), number, device=key.device)
-    nothing = torch.zeros_like(number)
-    return philox(torch.stack([number & WORD, number >> 32 & WORD, nothing, nothing + FOLDED], -1), key)[..., :2]
+__all__ = ["bernoulli", "fold_in", "key", "normal", "parameters", "permutation", "randint", "split", "uniform"]
 
 
 def split(key: torch.Tensor, count: int = 2) -> torch.Tensor:
@@ -90,8 +57,8 @@ def uniform(
 def normal(key: torch.Tensor, shape: int | tuple[int, ...] = (), dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return numbers from the normal distribution with mean 0 and variance 1, float32 or float64.
 
-    They are quantiles of uniform ones, calculated as float64. Rounded to float32 they hardly ever depend on the last bit
-    of what a device makes of that; those of float64 do.
+    They are quantiles of uniform ones, calculated as float64. The last bit of that may be another one on another
+    device; rounded to float32 it is hardly ever seen.
 
     >>> normal(key(5), 3).shape
     torch.Size([3])
@@ -168,22 +135,6 @@ def parameters(key: torch.Tensor, module: torch.nn.Module) -> dict[str, torch.Te
     return new
 
 
-def philox(counter: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Return Philox4x32-10 of counters of shape (…, 4) and keys of shape (…, 2), which are broadcast: (…, 4)."""
-    # From arange and not from a list: copying one to a GPU would wait for all that it has still to do.
-    lanes = torch.arange(2, device=key.device)
-    multipliers = (MULTIPLIERS[0] - (1 << 32)) + (MULTIPLIERS[1] - MULTIPLIERS[0]) * lanes
-    key_steps = KEY_STEPS[0] + (KEY_STEPS[1] - KEY_STEPS[0]) * lanes
-    high, low = counter[..., 0::2], counter[..., 1::2]
-    for _ in range(ROUNDS):
-        # With 2**32 less the product fits into int64; its upper word is then too low by the factor.
-        product = multipliers * high
-        high = ((((product >> 32) + high).flip(-1)) ^ low ^ key) & WORD
-        low = (product & WORD).flip(-1)
-        key = (key + key_steps) & WORD
-    return torch.stack([high, low], -1).flatten(-2)
-
-
 def _blocks(key: torch.Tensor, count: int, purpose: int) -> torch.Tensor:
     """Return ``count`` blocks of four words, of shape (…, count, 4)."""
     counters = torch.nn.functional.pad(torch.arange(count, device=key.device)[:, None], (0, 3))
@@ -197,7 +148,7 @@ def _words(key: torch.Tensor, shape: int | tuple[int, ...], each: int = 1) -> to
     whole = (*shape, each) if each > 1 else shape
     count = math.prod(whole)
     words = _blocks(key, -(-count // 4), NUMBERS).flatten(-2)[..., :count]
-    return words.reshape(*key.shape[:-1], *whole)
+    return words.reshape((*key.shape[:-1], *whole))
 
 
 def _long_words(key: torch.Tensor, shape: int | tuple[int, ...]) -> torch.Tensor:
