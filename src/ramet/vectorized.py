@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from ramet.errors import ConfigError, TrainableError
@@ -22,6 +22,8 @@ class VectorTrainable:
         steps_per_report: how many steps make up one report, at least 1. A report's metrics are the means over its
             steps, and those of ``evaluate``. One iteration (``training_iteration``, ``perturbation_interval``) is one
             report: a population of 1,000 that reports at every step of a microsecond writes more than it trains.
+        weights: which parts of the state are the model's weights, by name: ``"params"``, or several; nested ones as
+            ``"model/encoder"``. Strategies that shrink and perturb mix these with newly initialised ones, and need it.
         batched: whether the functions have the population's axis themselves: then keys, hyperparameters, state and
             metrics have it as their first one, and nothing is mapped.
         framework: ``"jax"`` or ``"torch"``; the functions are pure functions of that framework's arrays.
@@ -58,6 +60,7 @@ class VectorTrainable:
         evaluate: Callable[..., Any] | None = None,
         *,
         steps_per_report: int = 1,
+        weights: str | Sequence[str] = (),
         batched: bool = False,
         framework: Framework = "jax",
     ) -> None:
@@ -70,6 +73,7 @@ class VectorTrainable:
             raise ConfigError(f"VectorTrainable(framework={framework!r}) must be 'jax' or 'torch'")
         self.init, self.step, self.evaluate = init, step, evaluate
         self.steps_per_report, self.batched, self.framework = steps_per_report, batched, framework
+        self.weights = (weights,) if isinstance(weights, str) else tuple(weights)
         self.__name__ = getattr(step, "__name__", type(step).__name__)
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ramet.draws import entropy
+from ramet.errors import ConfigError, TrainableError
 from ramet.executor.vector.program import Leaves
 from ramet.executor.vector.values import Values
 from ramet.vectorized import VectorTrainable
@@ -26,22 +27,44 @@ def _base(seed: int, what: str) -> Any:
     return jax.random.wrap_key_data(jnp.array([bits & 0xFFFFFFFF, bits >> 32 & 0xFFFFFFFF], jnp.uint32))
 
 
+def _devices(asked: Any) -> list[Any]:
+    """Return the devices that were asked for.
+
+    Raises:
+        ConfigError: there are not so many, or those are none.
+    """
+    there = jax.devices()
+    if asked is None:
+        return there[:1]
+    if isinstance(asked, int):
+        if not 0 < asked <= len(there):
+            raise ConfigError(
+                f"VectorExecutor(devices={asked}): JAX has {len(there)} here ({there[0].platform}); on a CPU, "
+                "XLA_FLAGS=--xla_force_host_platform_device_count=8 makes eight of it"
+            )
+        return there[:asked]
+    devices = list(asked)
+    if not devices or any(device not in there for device in devices):
+        raise ConfigError(f"VectorExecutor(devices={asked!r}) must be some of jax.devices(), or how many of them")
+    return devices
+
+
 class JaxProgram:
     """See `ramet.executor.vector.program.Program`.
 
     Args:
         trainable: the user's functions.
         values: which hyperparameters are arrays.
-        rows: how many members a block has; a multiple of the number of devices.
+        rows: how many members a block has at least; it is made a multiple of the number of devices.
         seed: the run's.
-        devices: where the rows live, in equal parts; the first device by default.
+        devices: where the rows live, in equal parts: devices, or how many of them; the first by default.
     """
 
-    def __init__(
-        self, trainable: VectorTrainable, values: Values, rows: int, seed: int, devices: Sequence[Any] | None = None
-    ) -> None:
-        self.rows, self._trainable, self._values = rows, trainable, values
-        mesh = Mesh(np.array(devices or jax.devices()[:1]), (AXIS,))
+    def __init__(self, trainable: VectorTrainable, values: Values, rows: int, seed: int, devices: Any = None) -> None:
+        self._trainable, self._values = trainable, values
+        self._devices = _devices(devices)
+        self.rows = -(-rows // len(self._devices)) * len(self._devices)
+        mesh = Mesh(np.array(self._devices), (AXIS,))
         self._by_row, self._everywhere = NamedSharding(mesh, PartitionSpec(AXIS)), NamedSharding(mesh, PartitionSpec())
         self._by_report = NamedSharding(mesh, PartitionSpec(None, AXIS))
         keys = _base(seed, "init"), _base(seed, "step"), _base(seed, "evaluate")
@@ -55,17 +78,67 @@ class JaxProgram:
         self._written = jax.jit(_written, donate_argnums=0, out_shardings=self._by_row)
         self._taken = jax.jit(_taken, out_shardings=self._everywhere)
         self._keys: list[Any] = []
-        one = jax.eval_shape(self._looked_at, keys[0], *self._shapes(1))
+        one = self._traced(keys)
         self._tree = jax.tree.structure(one)
         self._names = ["/".join(map(_part, path)) for path, _ in jax.tree_util.tree_leaves_with_path(one)]
+
+    def _traced(self, keys: Sequence[Any]) -> Any:
+        """Go through the user's functions without numbers; return the state of one row as shapes.
+
+        Raises:
+            TrainableError: that cannot be done.
+        """
+        shapes = jax.ShapeDtypeStruct((1,), jnp.uint32)
+        segments, arrays = self._shapes(1)
+        try:
+            one = jax.eval_shape(self._looked_at, keys[0], segments, arrays)
+            train = functools.partial(self._train, keys[1], keys[2], 1)
+            _, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
+        except Exception as error:
+            raise TrainableError(self._why(error)) from error
+        for name, metric in metrics.items():
+            if metric.shape[2:]:
+                raise TrainableError(
+                    f"the metric {name!r} is an array of shape {metric.shape[2:]} for each member: report one number, "
+                    "its mean, say"
+                )
+        return one
+
+    def _why(self, error: Exception) -> str:
+        """Return why the functions cannot be mapped, and name the hyperparameters that are the reason."""
+        guilty = [name for name in self._values.dtypes if not self._goes_with(name)] if self._goes_with() else []
+        told = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if not guilty:
+            return (
+                f"VectorTrainable({self._trainable.__name__}) cannot be trained as rows of one program: {told}. init "
+                "and step must be functions of jax.numpy arrays, and step must return a state like that of init and a "
+                "dict of metrics"
+            )
+        return (
+            f"members differ in {', '.join(map(repr, guilty))}, and init or step lets that decide a shape or a branch "
+            f"({told}): in one program for all members it is an array. Let all members have the same, write the branch "
+            "with jax.numpy.where or jax.lax.switch (a width as a mask over the largest), or train members apart with "
+            "RunConfig(executor='process')"
+        )
+
+    def _goes_with(self, *names: str) -> bool:
+        """Whether the functions can be gone through if ``names`` alone are arrays."""
+        everything, self._values = self._values, self._values.only(names)
+        try:
+            one = jax.eval_shape(self._begin, _base(0, "init"), *self._shapes(1))
+            train = functools.partial(self._train, _base(0, "step"), _base(0, "evaluate"), 1)
+            segments, arrays = self._shapes(1)
+            jax.eval_shape(train, one, segments, segments, arrays)
+        except Exception:
+            return False
+        finally:
+            self._values = everything
+        return True
 
     def _looked_at(self, *arguments: Any) -> Any:
         """Begin one row, and note which leaves are keys, and of which kind: on the host they are numbers."""
         one = self._begin(*arguments)
-        is_key = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(one)]
-        self._keys = [
-            jax.random.key_impl(leaf) if key else None for leaf, key in zip(jax.tree.leaves(one), is_key, strict=True)
-        ]
+        self._keys = [jax.random.key_impl(leaf) if _is_key(leaf) else None for leaf in jax.tree.leaves(one)]
         return one
 
     # ------------------------------------------------------------------ what is compiled
@@ -83,7 +156,9 @@ class JaxProgram:
 
     def _begin(self, base: Any, segments: Any, arrays: Any) -> Any:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(base, segments)
-        return jax.tree.map(jnp.asarray, self._mapped(self._trainable.init, arrays, keys))
+        # With a type of their own: Python's numbers would take that of what step returns, and it be compiled twice.
+        state = jax.tree.map(jnp.asarray, self._mapped(self._trainable.init, arrays, keys))
+        return jax.tree.map(lambda leaf: leaf if _is_key(leaf) else jnp.asarray(leaf, leaf.dtype), state)
 
     def _compiled(self, mesh: Mesh, steps: Any, evaluations: Any, reports: int) -> Any:
         row, block = PartitionSpec(AXIS), PartitionSpec(None, AXIS)
@@ -124,7 +199,8 @@ class JaxProgram:
         return jax.ShapeDtypeStruct((rows,), jnp.uint32), arrays
 
     def _given(self, segments: npt.NDArray[Any], hparams: Mapping[str, npt.NDArray[Any]]) -> tuple[Any, Any]:
-        return jax.device_put((segments.astype(np.uint32), dict(hparams)), self._by_row)
+        given: tuple[Any, Any] = jax.device_put((segments.astype(np.uint32), dict(hparams)), self._by_row)
+        return given
 
     def begin(self, segments: npt.NDArray[np.int64], hparams: Mapping[str, npt.NDArray[Any]]) -> Any:
         """See `ramet.executor.vector.program.Program`."""
@@ -146,7 +222,8 @@ class JaxProgram:
 
     def metrics(self, pending: Any) -> dict[str, npt.NDArray[Any]]:
         """See `ramet.executor.vector.program.Program`."""
-        return jax.device_get(pending)
+        metrics: dict[str, npt.NDArray[Any]] = jax.device_get(pending)
+        return metrics
 
     def move(self, block: Any, to: Sequence[int], of: Sequence[int]) -> Any:
         """See `ramet.executor.vector.program.Program`."""
@@ -185,6 +262,10 @@ class JaxProgram:
         return jax.tree.unflatten(self._tree, arrays)
 
 
+def _is_key(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+
+
 def _moved(block: Any, to: Any, of: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.at[to].set(leaf[of]), block)
 
@@ -205,6 +286,8 @@ def _padded(rows: int, *indices: Sequence[int]) -> list[npt.NDArray[np.int32]]:
 
 def _flat(metrics: Any) -> dict[str, Any]:
     """Return metrics by name, those in dicts of dicts with the path to them."""
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"metrics are a {type(metrics).__name__}, not a dict")
     found = jax.tree_util.tree_leaves_with_path(metrics)
     return {"/".join(map(_part, path)): jnp.asarray(leaf) for path, leaf in found}
 

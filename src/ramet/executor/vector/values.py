@@ -20,6 +20,7 @@ class Values:
     Args:
         configs: configurations of members.
         mutable: names of hyperparameters that will change; those are arrays even where all begin alike.
+        exactly: let nothing else be an array; else floats always are.
 
     Raises:
         TrainableError: values differ that no array can hold.
@@ -29,14 +30,16 @@ class Values:
     ({'lr': 'float32'}, {'lr': 'an array', 'width': 8})
     """
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], mutable: Collection[str] = ()) -> None:
+    def __init__(
+        self, configs: Sequence[Mapping[str, Any]], mutable: Collection[str] = (), *, exactly: bool = False
+    ) -> None:
         flat = [flatten(config) for config in configs]
         self._config = configs[0]
         self.dtypes: dict[str, str] = {}
         for name, first in flat[0].items():
             values = [config.get(name) for config in flat]
             differ = any(not _same(value, first) for value in values)
-            if not differ and name not in mutable and type(first) is not float:
+            if not differ and name not in mutable and (exactly or type(first) is not float):
                 continue
             kinds = {_KINDS.get(type(_plain(value))) for value in values}
             if None in kinds:
@@ -53,6 +56,16 @@ class Values:
         """Return the arrays, one entry for each of ``configs``."""
         flat = [flatten(config) for config in configs]
         return {name: np.array([config[name] for config in flat], dtype) for name, dtype in self.dtypes.items()}
+
+    def differing(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what in ``config`` is no array and not as all members had it."""
+        first = flatten(self._config)
+        others = {name: value for name, value in flatten(config).items() if name not in self.dtypes}
+        return {name: value for name, value in others.items() if not _same(value, first.get(name))}
+
+    def only(self, names: Collection[str]) -> Values:
+        """Return the same values, of which ``names`` alone are arrays."""
+        return Values([self._config], names, exactly=True)
 
     def whole(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Return a configuration in its own shape, with ``arrays`` where they belong."""
