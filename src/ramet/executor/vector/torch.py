@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +91,7 @@ class TorchProgram:
         keys: torch.Tensor,
         fixed: Mapping[str, torch.Tensor] | None = None,
     ) -> Any:
-        """Call a function for every row; ``fixed`` hyperparameters are the same for all, and no row's."""
+        """Call a function for every row; hyperparameters that are ``fixed`` are the same for all."""
 
         def one(leaves: list[torch.Tensor], arrays: Arrays, key: torch.Tensor) -> Any:
             return function(leaves, self._values.whole({**arrays, **(fixed or {})}), key)
@@ -180,37 +180,42 @@ class TorchProgram:
         """Map a function, and say what is wrong with it in words of the user's own."""
         try:
             return self._mapped(function, leaves, arrays, keys)
-        except RuntimeError as error:
-            if DREW in str(error):
+        except TrainableError:
+            raise
+        except Exception as error:
+            told, name, place = str(error), function.__name__.removeprefix("_"), _place(error)
+            if DREW in told:
                 raise TrainableError(
-                    f"{function.__name__[1:]}() draws from a generator of torch ({_place(error)}), which all members "
-                    "would share: draw by the key that it is given, with ramet.integrations.torch_random"
+                    f"{name}() draws from a generator of torch ({place}), which all members would share: draw by the "
+                    "key that it is given, with ramet.integrations.torch_random"
                 ) from error
-            if self._trainable.batched or not any(words in str(error) for words in LOOKED):
-                raise
+            if not any(words in told for words in LOOKED):
+                raise TrainableError(
+                    f"{name}() fails when it is tried on two members ({place}): {type(error).__name__}: {told:.400}"
+                ) from error
             names = " and ".join(map(repr, self._looked_at(function, leaves, arrays, keys)))
             raise TrainableError(
-                f"{function.__name__[1:]}() looks at the value of "
-                f"{f'the hyperparameter {names}' if names else 'a tensor'} ({_place(error)}), but it runs once for all "
-                "members, and each has its own: write torch.where(condition, a, b) for if, let all members have the "
-                "same value, or train a function of one member with RunConfig(executor='process')"
+                f"{name}() looks at the value of {f'the hyperparameter {names}' if names else 'a tensor'} ({place}), "
+                "but it runs once for all members, and each has its own: write torch.where(condition, a, b) for if, "
+                "let all members have the same value, or train a function of one member with "
+                "RunConfig(executor='process')"
             ) from error
 
     def _looked_at(
         self, function: Function, leaves: list[torch.Tensor], arrays: Arrays, keys: torch.Tensor
     ) -> list[str]:
-        """Return the hyperparameters without whose single value a function fails; none if that is not what it lacks."""
+        """Return the hyperparameters that a function needs one value of; none if that is not what it lacks."""
 
-        def works(mapped: Collection[str]) -> bool:
-            rows = {name: array for name, array in arrays.items() if name in mapped}
-            fixed = {name: array[0] for name, array in arrays.items() if name not in mapped}
+        def works(*names: str) -> bool:
+            mapped = {name: array for name, array in arrays.items() if name in names}
+            fixed = {name: array[0] for name, array in arrays.items() if name not in names}
             try:
-                self._mapped(function, leaves, rows, keys, fixed)
-            except RuntimeError:
+                self._mapped(function, leaves, mapped, keys, fixed)
+            except Exception:
                 return False
             return True
 
-        return [name for name in arrays if not works([name])] if works([]) else []
+        return [name for name in arrays if not works(name)] if works() else []
 
     # ------------------------------------------------------------------ rows
 
