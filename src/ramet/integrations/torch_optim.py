@@ -14,12 +14,12 @@ lists and tuples of them in each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch.utils import _pytree as pytree
 
-Number = float | torch.Tensor
+Number: TypeAlias = "float | torch.Tensor"
 """A number, or a tensor without axes, such as a hyperparameter."""
 
 

@@ -132,8 +132,8 @@ class TorchProgram:
         if isinstance(leaf, (bool, int, float, complex, np.ndarray, np.generic)):
             return torch.as_tensor(leaf, device=self._device)
         raise TrainableError(
-            f"{what} is a {type(leaf).__name__}, {leaf!r:.60}: only tensors and numbers can be a row's. Close over "
-            "what all members share; of a torch.nn.Module, take the parameters (torch.func.functional_call)"
+            f"{what} is a {type(leaf).__name__}: only tensors and numbers can be a row's. Close over what all "
+            "members share; of a torch.nn.Module, take the parameters (torch.func.functional_call)"
         )
 
     # ------------------------------------------------------------------ what is tried first
@@ -144,6 +144,7 @@ class TorchProgram:
         arrays, two = self._given(self._values.arrays([config, config])), torch.arange(2, device=self._device)
         before = self._tried(self._init, [], arrays, fold_in(self._beginnings, two))
         self._check(self._names, before, "init(): the state's")
+        before = _own(Rows(before, False)).leaves
         self._dtypes = [leaf.dtype for leaf in before]
         after, metrics = self._tried(self._step, before, arrays, fold_in(self._steps, two))
         self._check(self._names, after, "step(): the state's")
