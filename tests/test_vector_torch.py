@@ -118,11 +118,21 @@ def test_a_member_does_not_depend_on_its_row_nor_on_how_often_it_was_dispatched(
 
 
 def test_segments_steps_and_seeds_draw_numbers_of_their_own():
-    """No number is drawn twice: not by another member, nor at another report, nor in another run."""
-    known = trainable(evaluate=evaluate, steps_per_report=2)
-    drawn = [metrics["drawn"] for seed in (0, 1) for metrics in Population(known, EIGHT, 8, seed).trained(3, 2)[1]]
+    """No number is drawn twice: not by another member, nor at another step or report, nor in another run."""
 
-    assert len(np.unique(np.concatenate(drawn))) == 2 * 8 * 5
+    def go_on(state, hparams, key):
+        return state, {"step": torch_random.uniform(key, dtype=torch.float64)}
+
+    def measure(state, hparams, key):
+        return {"report": torch_random.uniform(key, dtype=torch.float64)}
+
+    known = trainable(go_on, lambda key, hparams: torch_random.uniform(key, dtype=torch.float64), measure)
+    drawn = []
+    for seed in (0, 1):
+        leaves, metrics = Population(known, EIGHT, 8, seed).trained(3, 2)
+        drawn += [*np.ravel(leaves), *np.ravel([[told["step"], told["report"]] for told in metrics])]
+
+    assert len(np.unique(drawn)) == len(drawn) == 2 * 8 * (1 + 5 + 5)
 
 
 def test_metrics_are_means_over_the_steps_of_a_report():
@@ -215,19 +225,33 @@ def test_rows_move_as_an_array_of_rows_would(data, rows):
     assert shared.tolist() == [0, 0, 0]
 
 
-def test_pending_metrics_are_no_part_of_the_block():
-    """What was dispatched is told as it was, though the rows have been written over since."""
+def test_steps_may_write_into_their_state():
+    """A step that works in place, returns constants, or keeps a hyperparameter, changes nothing but its own state."""
+
+    def begin(key, hparams):
+        return {"count": 0, "reset": 0, "lr": hparams["lr"]}
 
     def go_on(state, hparams, key):
-        return state, {"state": state["steps"]}
+        state["count"] += 1
+        state["reset"] += 1
+        return {**state, "reset": torch.zeros((), dtype=torch.int64), "lr": hparams["lr"]}, {"count": state["count"]}
 
-    program = TorchProgram(trainable(go_on), Values(EIGHT), 8, 0)
-    segments, zeros = np.arange(8), np.zeros(8, np.int64)
-    block = program.begin(segments, arrays(EIGHT))
-    block, pending = program.train(block, 1, segments, zeros, arrays(EIGHT))
-    program.put(block, range(8), [np.full_like(leaf, 7) for leaf in program.take(block, range(8))])
+    program, hparams = TorchProgram(trainable(go_on, begin, steps_per_report=3), Values(EIGHT), 8, 0), arrays(EIGHT)
+    segments, iterations = np.arange(8), np.zeros(8, np.int64)
+    block = program.begin(segments, hparams)
+    block, first = program.train(block, 1, segments, iterations, hparams)
+    block, second = program.train(block, 2, segments, iterations + 1, hparams)
+    rates = hparams["lr"].copy()
+    hparams["lr"][:] = 0
+    block = program.put(block, [1], [np.full_like(leaf, 7) for leaf in program.take(block, [1])])
+    rates[1] = 7
 
-    assert program.metrics(pending)["state"].tolist() == [[0] * 8]
+    assert program.metrics(first)["count"].tolist() == [[2.0] * 8]
+    assert program.metrics(second)["count"].tolist() == [[5.0] * 8, [8.0] * 8]
+    count, reset, kept = program.take(block, range(8))
+    assert count.tolist() == [9, 7, 9, 9, 9, 9, 9, 9]
+    assert reset.tolist() == [0, 7, 0, 0, 0, 0, 0, 0]
+    np.testing.assert_array_equal(kept, rates)
 
 
 # ---------------------------------------------------------------------- what a member sees
