@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -589,3 +591,32 @@ def test_a_run_comes_to_the_same_on_any_executor(tmp_path):
             assert one.config == another.config
             assert one.metrics["score"] == pytest.approx(another.metrics["score"], rel=1e-4)
     assert any(result.schedule.frame().shape[0] > 1 for result in together)
+
+
+def test_a_result_gives_its_state_and_can_be_trained_again(tmp_path):
+    """The best model is loaded as what init returns, and training it again along its lineage leads to it."""
+    best = fitted(tmp_path, ramet.VectorExecutor()).get_best_result()
+    known = trainable(evaluate=evaluate, steps_per_report=3)
+    state, again = known.load(best), known.replay(best)
+
+    assert state["nothing"] is None
+    assert float(-loss(state["net"], X, Y)) == pytest.approx(best.metrics["score"], rel=1e-5)
+    assert again.metrics["score"] == pytest.approx(best.metrics["score"], rel=1e-4)
+    torch.testing.assert_close(again.state["net"], state["net"], **CLOSE)
+
+
+@pytest.mark.parametrize("sign", ["-", "+"])
+def test_the_page_changes_few_lines_of_a_program(sign, tmp_path, monkeypatch):
+    """The programs before and after the change that the page shows both run, and fewer than 20 lines are new."""
+    page = (Path(__file__).parent.parent / "docs" / "vector-torch.md").read_text(encoding="utf-8")
+    (change,) = re.findall(r"<!-- change -->\n```diff\n(.*?)```", page, re.DOTALL)
+    lines = change.splitlines()
+    program = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign))
+    monkeypatch.setenv("RAMET_RUNS", str(tmp_path))
+    if sign == "-":
+        program = program.replace("verbose=0", "verbose=0, executor='inline'")  # to import torch once
+    found: dict[str, object] = {}
+    exec(program, found)
+
+    assert found["results"].get_best_result().metrics["loss"] < 2.0
+    assert sum(line.startswith("+") and len(line) > 1 for line in lines) < 20
