@@ -35,7 +35,11 @@ def step(state, hparams, key):
     """Shrink the parameter by the rate and shake it; the score is larger the nearer it is to nil."""
     w = state["params"]["w"] * (1 - hparams["lr"]) + 0.01 * jax.random.normal(key, (3,))
     steps = state["steps"] + 1
-    return {"params": {"w": w}, "steps": steps}, {"score": -jnp.sum(w**2), "steps": steps, "pace": steps * hparams["pace"]}
+    return {"params": {"w": w}, "steps": steps}, {
+        "score": -jnp.sum(w**2),
+        "steps": steps,
+        "pace": steps * hparams["pace"],
+    }
 
 
 WALK = ramet.VectorTrainable(init, step, steps_per_report=2, weights="params")
