@@ -16,8 +16,8 @@ a step; Adam) on the CPU, in JAX. *By hand* is `vmap` over members and `scan` ov
 hands out every member's loss at each decision point, and decides nothing. *Evolving* is the same network as a
 `VectorTrainable`: a quarter of the members become clones at each decision point, ledger and all. Both are timed from
 one decision point to the next, with no compilation in it. The *host* is all that happens between the last score's
-coming in and the next dispatch's leaving: events, decisions, and the replaced rows' being written. *Exploits* are of a quarter
-of the members at once; what memory allows is `numpy.copyto` of as many bytes. *Apart* is a program for each member:
+coming in and the next dispatch's leaving: events, decisions, and the replaced rows' being written. *Exploits* are of a
+quarter of the members at once; what memory allows is `numpy.copyto` of as many bytes. *Apart* is a program for each member:
 Ramet's workers, or Ray Tune's trials, two at a time."""
 
 MODELS = ((8, "610"), (130, "9,760"), (1330, "99,760"))

@@ -34,7 +34,7 @@ def _devices(asked: Any) -> list[Any]:
     Raises:
         ConfigError: there are not so many, or those are none.
     """
-    there = jax.devices()
+    there: list[Any] = jax.devices()
     if asked is None:
         return there[:1]
     if isinstance(asked, int):
@@ -216,10 +216,10 @@ class JaxProgram:
         hparams: Mapping[str, npt.NDArray[Any]],
     ) -> tuple[Any, Any]:
         """See `ramet.executor.vector.program.Program`."""
-        segments, arrays = self._given(segments, hparams)
-        return self._train_of(reports)(
-            block, segments, jax.device_put(iterations.astype(np.uint32), self._by_row), arrays
-        )
+        named, arrays = self._given(segments, hparams)
+        begun = jax.device_put(iterations.astype(np.uint32), self._by_row)
+        after, pending = self._train_of(reports)(block, named, begun, arrays)
+        return after, pending
 
     def metrics(self, pending: Any) -> dict[str, npt.NDArray[Any]]:
         """See `ramet.executor.vector.program.Program`."""
