@@ -132,6 +132,8 @@ ADAPTS = {
     "ramet.notebook.display": "rich",
     "ramet.notebook.scenery": "rich",
 }
+ADAPTS |= {"ramet.executor.vector.jax": "jax", "ramet.executor.vector.torch": "torch"}
+ADAPTS |= {"ramet.integrations.torch_random": "torch", "ramet.integrations.torch_optim": "torch"}
 ADAPTS |= {"ramet.ui.app": "starlette", "ramet.ui.server": "uvicorn"}
 """Files that are about one heavy library, and may import it at their top: they are themselves imported lazily."""
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ramet.executor.inline import InlineExecutor as InlineExecutor
     from ramet.executor.process import ProcessExecutor as ProcessExecutor
     from ramet.executor.simulated import SimulatedExecutor as SimulatedExecutor
+    from ramet.executor.vector.executor import VectorExecutor as VectorExecutor
     from ramet.repeatability import check_repeatable as check_repeatable
     from ramet.resources import init as init
     from ramet.resources import is_initialized as is_initialized
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from ramet.trainable import with_parameters as with_parameters
     from ramet.trainable import with_resources as with_resources
     from ramet.tuner import Tuner as Tuner
+    from ramet.vectorized import VectorTrainable as VectorTrainable
 
 _HOMES = {
     "analysis.run": "Run open",
@@ -99,6 +101,7 @@ _HOMES = {
     "executor.inline": "InlineExecutor",
     "executor.process": "ProcessExecutor",
     "executor.simulated": "SimulatedExecutor",
+    "executor.vector.executor": "VectorExecutor",
     "repeatability": "check_repeatable",
     "resources": "init is_initialized shutdown",
     "results": "Result ResultGrid",
@@ -122,6 +125,7 @@ _HOMES = {
     "strategy.replay": "ScheduleReplay",
     "trainable": "with_parameters with_resources",
     "tuner": "Tuner",
+    "vectorized": "VectorTrainable",
 }
 _HOME = {name: f"ramet.{home}" for home, names in _HOMES.items() for name in names.split()}
 _ROOMS = ("problems", "schedulers")

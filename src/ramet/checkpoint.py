@@ -19,6 +19,7 @@ import numpy as np
 from ramet import memory
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import CheckpointError, DamageError
+from ramet.store import stacks
 from ramet.store.bundles import BUNDLES, bundled, checked, unbundled
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.manifest import MANIFEST, Files, contents, copy_committed, verified
@@ -28,6 +29,7 @@ SMALL = 128 * 1024
 """Checkpoints of at most this many bytes travel in the message and lie in the ledger; larger ones are directories."""
 
 _DICT_FILE = "dict_checkpoint.pkl"
+_ROW_FILE = "state.npz"
 
 
 class Checkpoint:
@@ -98,8 +100,11 @@ class Checkpoint:
         return data
 
     def _loaded(self) -> Any:
-        if self._kind() == "pickle":
+        kind = self._kind()
+        if kind == "pickle":
             return pickle.loads(self._bytes())
+        if kind == "row":
+            return self._row()
         with self.as_directory() as directory:
             names = set(os.listdir(directory) if self._files is None else self._files) - {MANIFEST}
             if _DICT_FILE not in names or not Path(directory, _DICT_FILE).is_file():
@@ -135,6 +140,9 @@ class Checkpoint:
             place(target, _DICT_FILE).write_bytes(_pickled(dict(self._data)))
         elif kind == "pickle":
             place(target, _DICT_FILE).write_bytes(self._bytes())
+        elif kind == "row":
+            arrays: dict[str, Any] = self._row()
+            np.savez(place(target, _ROW_FILE), **arrays)
         elif kind in BUNDLES:
             unbundled(self._bytes(), kind, target)
         else:
@@ -180,11 +188,27 @@ class Checkpoint:
         if self._stored is None:
             return "pickle" if self._path is None else "directory"
         kind = self._stored.kind
+        if kind.startswith(stacks.ROW) and kind[len(stacks.ROW) :].isdecimal() and self._stored.path is not None:
+            return "row"
         if kind not in ("pickle", *BUNDLES, "directory"):
             raise DamageError(f"a checkpoint is of the kind {kind!r:.200}, which is none: update Ramet, or use another")
         if not (isinstance(self._stored.path, str) if kind == "directory" else isinstance(self._stored.data, bytes)):
             raise DamageError(f"a checkpoint of the kind {kind!r} has lost its content: use an earlier one")
         return kind
+
+    def _row(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the arrays of one member's state, by name, from those of many."""
+        assert self._stored is not None
+        return stacks.row(self._directory(), int(self._stored.kind[len(stacks.ROW) :]))
+
+    def verify(self) -> None:
+        """Read what is stored in a directory, and compare it with what was committed.
+
+        Raises:
+            DamageError: it is something else.
+        """
+        if self._kind() in ("directory", "row"):
+            self._directory()
 
     def _bytes(self) -> bytes:
         assert self._stored is not None
@@ -237,6 +261,8 @@ class Checkpoint:
     def _packed_again(self, store: CheckpointStore, name: str, stored: StoredCheckpoint) -> StoredCheckpoint:
         """Take over what was stored before: verified, or damage would get a checksum that vouches for it."""
         kind = self._kind()
+        if kind == "row":
+            return Checkpoint.from_dict(self._row()).pack(store, name)
         if kind in BUNDLES:
             checked(self._bytes(), kind)
         if kind != "directory":

@@ -214,7 +214,8 @@ class RunConfig:
         failure_config, checkpoint_config: see there.
         callbacks: `Callback` objects.
         verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.
-        executor: ``"process"`` (default), ``"inline"``, or an executor object.
+        executor: ``"process"``, ``"inline"``, ``"vector"``, or an executor object. By default ``"process"``, and for a
+            `VectorTrainable` ``"vector"``.
         durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
             loses nothing either.
         progress_reporter, sync_config, log_to_file: taken from scripts that pass them, without effect.
@@ -230,7 +231,7 @@ class RunConfig:
     checkpoint_config: CheckpointConfig | None = None
     callbacks: Sequence[Callback] | None = None
     verbose: int | bool | None = 1
-    executor: Any = "process"
+    executor: Any = None
     durability: str = "process"
     progress_reporter: Any = None
     sync_config: Any = None
@@ -263,11 +264,11 @@ class RunConfig:
                 )
         if not isinstance(self.verbose, (int, type(None))) or not 0 <= int(self.verbose or 0) <= 3:
             raise ConfigError(f"RunConfig(verbose={self.verbose!r}) must be 0, 1, 2 or 3")
-        known = isinstance(self.executor, str) and self.executor in ("process", "inline")
+        known = self.executor is None or self.executor in ("process", "inline", "vector")
         _object_not_class("executor=", self.executor)
         if not known and not all(hasattr(self.executor, verb) for verb in _VERBS):
             raise ConfigError(
-                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', or an executor such as "
+                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', or an executor such as "
                 "ProcessExecutor(slots=4)"
             )
         if self.durability not in ("process", "power"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ramet.callbacks import Callback
@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import COPY, Assignment, Handover, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, HELD, Assignment, Handover, Saved, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -40,6 +40,7 @@ class Loop:
         self, engine: Engine, record: Record, executor: Executor, display: Display, run: RunConfig, at_once: int | None
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
+        engine.together = executor.together
         self.population = engine.population
         self.callbacks = list(run.callbacks or ())
         self.logs = MemberLogs(record.folder)
@@ -76,6 +77,8 @@ class Loop:
                 self._loop()
             finally:
                 self.executor.close()
+            if self.population.retention.held:  # nobody stands on them, and they went with the executor
+                self.pending += self.engine.saved(())
             self.pending += self.engine.end(COMPLETE)
             self._commit()
             self.record.sweep()
@@ -129,6 +132,8 @@ class Loop:
             self._tidy()
             self._tell_all()
             self.display.update(self.population, running)
+        self._keep()
+        self._commit()
         raise self._signals.ending()
 
     def _command(self) -> None:
@@ -150,7 +155,7 @@ class Loop:
         segment = self.population.current(number)
         point = member.point
         try:
-            checkpoint = None if point is None else self.record.checkpoint(point.checkpoint)
+            checkpoint = None if point is None else self._checkpoint(point.checkpoint)
         except CheckpointError as error:
             assert point is not None
             self.roster.ended(self.roster.running[work])
@@ -171,8 +176,16 @@ class Loop:
             weights=COPY if segment.points else tuple(segment.info.get("weights", COPY)),
         )
 
-    def _take_in(self, came: list[Handover | Output]) -> None:
+    def _checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
+        if name in self.population.retention.held:
+            return StoredCheckpoint(HELD, path=f"{name[0]}/{name[1]}")
+        return self.stored.get(name) or self.record.checkpoint(name)
+
+    def _take_in(self, came: Sequence[Handover | Output | Saved]) -> None:
         for message in came:
+            if isinstance(message, Saved):
+                self._saved(message)
+                continue
             if isinstance(message, Output):
                 self.logs.write(message.member, message.text)
                 self.display.output(message.member, message.text)
@@ -192,7 +205,20 @@ class Loop:
         self.pending += self.engine.decide()
         if self._is_over_time():
             self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
+        if self.population.ended is not None:
+            self._keep()
         self._commit()
+
+    def _saved(self, message: Saved) -> None:
+        self.stored |= message.checkpoints
+        self.pending += self.engine.saved(message.checkpoints)
+
+    def _keep(self) -> None:
+        """Let the executor make durable what it holds in its memory, for a run that ends."""
+        keep = getattr(self.executor, "keep", None)
+        saved = None if keep is None else keep()
+        if saved is not None:
+            self._saved(saved)
 
     def _is_lost(self, number: int) -> bool:
         """Look at the checkpoint that a worker found damaged; if it is, that is no failure of the member's."""

@@ -18,7 +18,7 @@ import cloudpickle
 
 from ramet import sealed
 from ramet.core.blocks import last_row
-from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed
+from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError
@@ -229,22 +229,27 @@ class Record:
                 row = ReportRow(event.segment, event.first, event.last, event.rows, event.elapsed, event.at)
                 transaction.happened.append(row)
                 continue
-            if isinstance(event, Kept):
-                kept = stored[event.segment, event.iteration]
-                name = None if kept.path is None else Path(kept.path).name
-                if name is not None:
-                    self._directories[event.segment, event.iteration] = name
-                    self._fresh.add((event.segment, event.iteration))
-                transaction.checkpoints.append(
-                    CheckpointRow(event.segment, event.iteration, kept.kind, kept.size, kept.data, name)
-                )
+            if isinstance(event, Kept) and not event.held:
+                name = (event.segment, event.iteration)
+                transaction.checkpoints.append(self._checkpoint_row(name, stored[name]))
+            elif isinstance(event, Saved):
+                transaction.checkpoints += [self._checkpoint_row(name, stored[name]) for name in event.names]
             elif isinstance(event, Lost):
                 transaction.deleted.append((event.segment, event.iteration))
             transaction.happened.append(self._row(event))
         self.aside.save()
         self.ledger.commit(transaction)
         self._fresh.difference_update(garbage)
-        self._doomed += [self._directories.pop(gone) for gone in garbage if gone in self._directories]
+        for directory in {self._directories.pop(gone) for gone in garbage if gone in self._directories}:
+            if directory not in self._directories.values():  # rows of many members lie in one
+                self._doomed.append(directory)
+
+    def _checkpoint_row(self, name: Checkpoint, stored: StoredCheckpoint) -> CheckpointRow:
+        path = None if stored.path is None else Path(stored.path).name
+        if path is not None:
+            self._directories[name] = path
+            self._fresh.add(name)
+        return CheckpointRow(*name, stored.kind, stored.size, stored.data, path)
 
     def tidy(self) -> None:
         """Delete the directories that commits since the last time let go of. A gigabyte takes its time: not in them."""
@@ -260,8 +265,8 @@ class Record:
         kind = type(event)
         values = _VALUES[kind](event) if kind in _VALUES else [getattr(event, name) for name in _FIELDS[kind]]
         plain = dict(zip(_FIELDS[kind], values, strict=True))
-        if kind is Kept and not plain["spent"]:
-            del plain["spent"]  # nothing is known, as of earlier versions
+        if kind is Kept:  # what is nothing special is left out, as of earlier versions
+            plain = {name: value for name, value in plain.items() if value or name not in ("spent", "held")}
         for name in _NESTED.get(kind, ()):
             value = plain[name]
             plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)

@@ -11,7 +11,7 @@ from typing import Any
 from ramet import fsck
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Began, Event, Noted, Reported
-from ramet.core.population import FOREBEAR, Member, Population
+from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
 from ramet.core.stopping import Threshold
 from ramet.errors import ConfigError, RunError
 from ramet.record import Aside, Record
@@ -70,10 +70,29 @@ def retold(past: Past, engine: Engine, *, power_safe: bool) -> tuple[Record, lis
         record.store.root.mkdir(exist_ok=True)
         if wrong is not None:
             engine.population = record.population()
+        if engine.population.ahead:
+            engine.population = went_back(record)
     except BaseException:
         record.close()
         raise
     return record, done
+
+
+def went_back(record: Record) -> Population:
+    """Cut a record where all that members stood on was durable for the last time, and return the population of then.
+
+    What came after was trained by an executor that held it in its memory (`ramet.VectorExecutor`), and is lost with it.
+    It will be trained again.
+    """
+    seq, last, present = 0, 0, set[Checkpoint]()
+    population, entries = Population(), record.ledger.last
+    for seq, row in record.ledger.since(0, 0, entries):
+        record.taken_in(row, population, entries)
+        if row.ends and not population.ahead:
+            last, present = seq, set(population.present)
+    if seq != last:
+        record.ledger.cut(last, present)
+    return record.population()
 
 
 def remind(record: Record, engine: Engine, who: Iterable[int]) -> None:

@@ -38,7 +38,7 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
     drawn = tuner.space.founders(tuner.tune.num_samples, seed)
     founders = tuner.strategy.founders(drawn, tuner.space, seed)
     engine = _engine(tuner)
-    executor.prepare(tuner.trainable, founders, engine.rules.member)
+    executor.prepare(tuner.trainable, founders, engine.rules.member, tuner.space.mutable_to_plain().keys())
     name = tuner.run.name or f"{name_of(tuner.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder, lock = _new_folder(Path(tuner.run.folder), name)
     with lock:
@@ -77,7 +77,7 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
                 resume.remind(record, engine, again)
             members = population.training + len(again) + len(founders) - len(population.members)
             facts = _changed(tuner, past, population.facts)
-            executor.prepare(tuner.trainable, founders, engine.rules.member)
+            executor.prepare(tuner.trainable, founders, engine.rules.member, tuner.space.mutable_to_plain().keys())
         except BaseException:
             record.close()
             raise

@@ -165,6 +165,13 @@ def get_context() -> Context:
     return Context(assignment.member, setup.run, _current.iteration, _current.slot, seed)
 
 
+def place() -> tuple[int, int, int]:
+    """Return the run's seed, the segment, and the iteration that this stretch begins with. For `ramet` itself."""
+    if _current is None:
+        return 0, 0, 0
+    return _current.setup.seed, _current.assignment.segment, _current.assignment.iteration
+
+
 def rng() -> np.random.Generator:
     """Return the generator to draw from in this function: it repeats exactly, whatever else draws.
 

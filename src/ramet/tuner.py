@@ -13,6 +13,7 @@ from ramet.seeding import call_seeded
 from ramet.space import Space
 from ramet.strategy.base import FIFO, Strategy
 from ramet.trainable import check, name_of
+from ramet.vectorized import VectorTrainable
 
 if TYPE_CHECKING:
     from ramet.branch import Origin
@@ -275,9 +276,9 @@ class Tuner:
 
     def _executor(self) -> Executor:
         given = self.run.executor
-        executor: Executor = given
-        if isinstance(given, str):
-            executor = _executor_called(given)
+        if given is None:
+            given = "vector" if isinstance(self.trainable, VectorTrainable) else "process"
+        executor: Executor = _executor_called(given) if isinstance(given, str) else given
         if self.failure.report_timeout_s is not None and not getattr(executor, "kills", False):
             raise ConfigError(
                 f"FailureConfig(report_timeout_s={self.failure.report_timeout_s:g}) needs an executor that can end a "
@@ -292,6 +293,10 @@ def _executor_called(name: str) -> Executor:
         from ramet.executor.process import ProcessExecutor
 
         return ProcessExecutor()
+    if name == "vector":
+        from ramet.executor.vector.executor import VectorExecutor
+
+        return VectorExecutor()
     from ramet.executor.inline import InlineExecutor
 
     return InlineExecutor()

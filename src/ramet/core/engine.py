@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ramet.core.beginning import beginning
@@ -30,13 +29,15 @@ from ramet.core.events import (
     Opened,
     Reported,
     Resumed,
+    Saved,
 )
-from ramet.core.messages import COPY, Block, Handover, Lease
+from ramet.core.messages import COPY, HELD, Block, Handover, Lease
 from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
 from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
 from ramet.core.scores import AUTOMATIC, scored
 from ramet.core.stopping import StopRules, Threshold
+from ramet.core.terms import Terms as Terms
 from ramet.errors import StrategyError
 from ramet.space import Space
 
@@ -53,29 +54,6 @@ class Strategy(Protocol):
     def due(self, member: Member) -> float: ...  # noqa: D102
     def decide(self, scene: Scene) -> Sequence[Decision]: ...  # noqa: D102
     def replace(self, scene: Scene, member: int) -> Decision | None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How scores are read and failures are counted.
-
-    Args:
-        metric, mode: the reported score, and whether "max" or "min" is good; None where nothing is scored.
-        rank_attribute, rank_order: the metric that retention orders checkpoints by; None keeps the newest.
-        max_failures: failures that a member may have and still be started again; -1 for any number.
-        fail_fast: end the run at the first failure.
-        replace: let a strong member's clone take the place of one whose failures are too many.
-        objectives: further metrics, with whether "max" or "min" is good, that every checkpoint's report must have.
-    """
-
-    metric: str | None = None
-    mode: str | None = None
-    rank_attribute: str | None = None
-    rank_order: str = "max"
-    max_failures: int = 0
-    fail_fast: bool = False
-    replace: bool = False
-    objectives: Mapping[str, str] = field(default_factory=dict)
 
 
 COMPLETE = "every member is done"
@@ -97,6 +75,9 @@ class Engine:
         self._out: list[Event] = []
         self.ready: set[int] = set()
         """The live members that have handed over a checkpoint at or past their decision point."""
+        self.together = False
+        """Whether members that are ready at the same time decide at once, though the strategy waits for nobody: where
+        one program trains them, each of them stands where all others do."""
         self._touched: set[int] = set()
         self._ranking = Ranking()
         self._failed: set[int] = set()
@@ -213,6 +194,12 @@ class Engine:
             self._finish(segment, member, handover.ended)
         return self._taken()
 
+    def saved(self, names: Iterable[Checkpoint]) -> list[Event]:
+        """The executor has made checkpoints durable that it held; those that nobody needs are not worth telling of."""
+        needed = [name for name in names if name in self.population.retention.held]
+        self._do(Saved(tuple(number for name in needed for number in name)))
+        return self._taken()
+
     def end(self, reason: str) -> list[Event]:
         """End the run; members that still train stay as they are, so that it can be taken up again."""
         if self.population.ended is None:
@@ -244,7 +231,8 @@ class Engine:
         assert isinstance(rank, float)
         time = block.time if block.time is not None else float(block.last)
         size = 0 if block.stored is None else block.stored.size
-        more = (block.stopping, size, block.pinned, block.spent)
+        held = block.stored is not None and block.stored.kind == HELD
+        more = (block.stopping, size, block.pinned, block.spent, held)
         self._do(Kept(segment, block.last, time, score, rank, block.clock, *more))
         return True
 
@@ -362,7 +350,7 @@ class Engine:
         if self.strategy.synch and len(self.ready) < population.training:
             return []
         ready = sorted(self.ready)
-        for together in [ready] if self.strategy.synch else [[member] for member in ready]:
+        for together in [ready] if self.strategy.synch or self.together else [[member] for member in ready]:
             self._decide(together)
         return self._taken()
 

@@ -80,6 +80,9 @@ class Kept(Event):
     so that together with what ``elapsed`` has grown by they make up the time until ``at``, the Unix time at which the
     checkpoint was taken over; of a simulation, its virtual time. All are whole nanoseconds, for a float takes 10 times
     as long to write. In runs of earlier versions it is empty.
+
+    ``held``: it is not durable yet. It lies in the memory of an executor that trains many members at once, and is gone
+    with it, unless `Saved` follows.
     """
 
     clocks: ClassVar[tuple[str, ...]] = ("elapsed", "spent")
@@ -94,6 +97,23 @@ class Kept(Event):
     size: int = 0
     pinned: bool = False
     spent: tuple[int, int, int, int, int] | tuple[()] = ()
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(Event):
+    """Checkpoints (segment, iteration) that were held are durable from now on; all others that were are no more.
+
+    Until the next `Kept` that is held, the run can be taken up from here. What follows is lost with the executor: a
+    resume goes back to the last place where every member stood on a checkpoint that is durable.
+    """
+
+    checkpoints: tuple[int, ...]
+
+    @property
+    def names(self) -> list[tuple[int, int]]:
+        """The checkpoints by name; ``checkpoints`` has their numbers one after the other."""
+        return list(zip(self.checkpoints[::2], self.checkpoints[1::2], strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +195,5 @@ class Ended(Event):
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Began, Opened, Reported, Kept, Decided, Failed, Finished, Lost, Resumed, Noted, Ended)
+    for kind in (Began, Opened, Reported, Kept, Saved, Decided, Failed, Finished, Lost, Resumed, Noted, Ended)
 }

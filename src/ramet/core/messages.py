@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+HELD = "held"
+"""The kind of a checkpoint that lies in the executor's own memory, and is gone with it until it is `Saved`."""
+
 COPY = (1.0, 0.0)
 """Weights as they are in the checkpoint: all of them, and nothing of newly initialised ones."""
 
@@ -31,7 +34,8 @@ class Lease(NamedTuple):
 class StoredCheckpoint(NamedTuple):
     """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "files"), ``path`` leads to a large one.
 
-    ``fresh``: it was committed since the run was begun or taken up.
+    Of one that is `HELD`, ``path`` is its name, "segment/iteration". ``fresh``: it was committed since the run was
+    begun or taken up.
     """
 
     kind: str
@@ -103,6 +107,12 @@ class Handover(NamedTuple):
     overdue: bool = False
     trouble: str | None = None
     unmixed: bool = False
+
+
+class Saved(NamedTuple):
+    """What an executor tells of checkpoints that it held in its memory: where they are stored now, by name."""
+
+    checkpoints: Mapping[tuple[int, int], StoredCheckpoint]
 
 
 class Setup(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, KeysView, Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -25,7 +24,9 @@ from ramet.core.events import (
     Opened,
     Reported,
     Resumed,
+    Saved,
 )
+from ramet.core.forest import Member, Point, Segment
 from ramet.core.retention import Checkpoint, Retention
 from ramet.core.scores import signed
 
@@ -36,76 +37,6 @@ JITTER = 60.0
 
 FOREBEAR, INHERITED = -1, "inherited"
 """The member of segments that were trained in another run, which a branch began from, and why they were opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A checkpointed report: what a clone can start from, and the score that it is judged by.
-
-    ``time`` is on the run's ``time_attr``; ``score`` is signed so that larger is better, NaN is worst; ``rank`` orders
-    the checkpoints that retention keeps; ``elapsed`` is the model's training time in seconds; ``objectives`` are the
-    further scores of runs that have several, signed alike, in the order of the run's facts.
-    """
-
-    segment: int
-    iteration: int
-    time: float
-    score: float
-    rank: float
-    elapsed: float
-    objectives: tuple[float, ...] = ()
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The name of the checkpoint that the report carried."""
-        return (self.segment, self.iteration)
-
-
-@dataclass(slots=True)
-class Segment:
-    """One member training under one assignment from one checkpoint (``parent``, ``start``), made at ``origin``."""
-
-    number: int
-    member: int
-    parent: int | None
-    start: int
-    hparams: Mapping[str, Any]
-    info: Mapping[str, Any]
-    last: int
-    origin: Point | None = None
-    points: list[Point] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Member:
-    """One place in the population, and where it stands.
-
-    ``point`` is its latest checkpoint (its own, or the one that it began from as a clone), ``decided`` the one at its
-    last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in
-    the log and never goes back at an exploit; ``worked`` counts those too that were dropped to be made again.
-    """
-
-    number: int
-    segment: int = -1
-    state: str = "training"
-    point: Point | None = None
-    decided: Point | None = None
-    since: float = 0.0
-    decisions: int = 0
-    compute: int = 0
-    worked: int = 0
-    kept_compute: int = 0
-    failures: int = 0
-    exploits: int = 0
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    stopping: tuple[Any, ...] = ()
-    error: str | None = None
-    reason: str | None = None
-
-    @property
-    def live(self) -> bool:
-        """Whether it still trains."""
-        return self.state == "training"
 
 
 class Population:
@@ -173,6 +104,8 @@ class Population:
                 member = self._makers[self.segments[event.segment].member]
                 member.state, member.reason = "finished", event.reason
                 self._let_go(member)
+            case Saved():
+                self._saved(event)
             case Lost():
                 self._lost(event)
             case Resumed():
@@ -216,7 +149,8 @@ class Population:
         further = self._objectives(event, member) if self.facts.get("objectives") else ()
         point = Point(event.segment, event.iteration, event.time, event.score, event.rank, event.elapsed, further)
         segment.points.append(point)
-        self.retention.add(member.number, point.checkpoint, event.rank, event.size, pinned=event.pinned)
+        name = point.checkpoint
+        self.retention.add(member.number, name, event.rank, event.size, pinned=event.pinned, held=event.held)
         self._move(member, point=point)
         member.kept_compute, member.stopping = member.compute, event.stopping
 
@@ -303,7 +237,24 @@ class Population:
                 # One that trains is opened anew next; one that has ended shows what is left of it.
                 self._move(member, point=None if member.live else self.older(member.number))
 
+    def _saved(self, event: Saved) -> None:
+        for name in event.names:
+            self.retention.save(name)
+        # What else was held was written over by later states, but for those that members stand on still.
+        standing = {member.point.checkpoint for member in self.live if member.point is not None}
+        self._forget(self.retention.held - standing)
+
+    def _forget(self, names: Iterable[Checkpoint]) -> None:
+        """Held checkpoints are gone, and nobody that trains stands on them."""
+        for name in sorted(names):
+            self.retention.lose(name)
+        for member in self.members:
+            if not member.live and member.point is not None and member.point.checkpoint not in self.present:
+                self._move(member, point=self.older(member.number))
+
     def _resumed(self, event: Resumed) -> None:
+        if self.retention.held:
+            self._forget(set(self.retention.held))
         self.ended, self._at = None, None
         self.facts = {**self.facts, **event.facts}
         self.retention.follow(event.facts)
@@ -416,17 +367,23 @@ class Population:
     # ------------------------------------------------------------------ what follows for what is kept
 
     @property
+    def ahead(self) -> bool:
+        """Whether a member that trains stands on a checkpoint that is not on disk."""
+        held = self.retention.held
+        return bool(held) and any(m.point is not None and m.point.checkpoint in held for m in self.live)
+
+    @property
     def present(self) -> KeysView[Checkpoint]:
         """The checkpoints that there are."""
         return self.retention.present.keys()
 
     def garbage(self) -> set[Checkpoint]:
         """Take out the checkpoints that nothing needs any more; they count as deleted from now on."""
-        return self.retention.garbage()
+        return self.retention.garbage(ahead=self.ahead)
 
     def alive(self) -> set[Checkpoint]:
-        """Every checkpoint that must not be deleted."""
-        return {name for name in self.present if self.retention.alive(name)}
+        """Every checkpoint on disk that must not be deleted."""
+        return {name for name in self.present if self.retention.alive(name)} - self.retention.held
 
     def rewound(self) -> dict[int, int]:
         """Take out the segments that were set back since the last call, with their last iteration now."""

@@ -46,6 +46,8 @@ class Retention:
         self.max_bytes: int | None = None
         self.lineage = False
         self.present: dict[Checkpoint, Stored] = {}
+        self.held: set[Checkpoint] = set()
+        """Those of ``present`` that are not on disk: nobody keeps them but by need, and they weigh nothing."""
         self.bytes = 0
         self._holds: dict[Checkpoint, int] = {}
         self._best: dict[int, set[Checkpoint]] = {}
@@ -68,17 +70,26 @@ class Retention:
 
     # ------------------------------------------------------------------ what there is
 
-    def add(self, member: int, name: Checkpoint, rank: float, size: int, *, pinned: bool) -> None:
-        """``member`` made a checkpoint, or made one again."""
+    def add(self, member: int, name: Checkpoint, rank: float, size: int, *, pinned: bool, held: bool = False) -> None:
+        """``member`` made a checkpoint, or made one again; ``held``: it is not on disk, and may come there."""
         self._drop(name)
         self._age += 1
-        stored = Stored(member, self._age, rank, size, pinned)
-        self.present[name] = stored
-        self.bytes += size
+        self.present[name] = Stored(member, self._age, rank, size, pinned)
+        self.held.add(name)
+        if not held:
+            self.save(name)
+
+    def save(self, name: Checkpoint) -> None:
+        """A checkpoint that was held is on disk now. Nothing, if it was not."""
+        if name not in self.held:
+            return
+        self.held.discard(name)
+        stored = self.present[name]
+        self.bytes += stored.size
         if self.max_bytes is not None:
             heapq.heappush(self._queue, (stored.worth, name))
-        self._best.setdefault(member, set()).add(name)
-        self._trim(member)
+        self._best.setdefault(stored.member, set()).add(name)
+        self._trim(stored.member)
 
     def _trim(self, member: int) -> None:
         best = self._best[member]
@@ -89,7 +100,9 @@ class Retention:
 
     def _drop(self, name: Checkpoint) -> None:
         stored = self.present.pop(name, None)
-        if stored is not None:
+        if name in self.held:
+            self.held.discard(name)
+        elif stored is not None:
             self.bytes -= stored.size
             self._best[stored.member].discard(name)
 
@@ -149,20 +162,24 @@ class Retention:
     def alive(self, name: Checkpoint) -> bool:
         """Whether ``name`` must not be deleted."""
         stored = self.present.get(name)
-        return stored is not None and (
-            self.keep is None or stored.pinned or name in self._holds or name in self._best[stored.member]
-        )
+        if stored is None or name in self._holds:
+            return stored is not None
+        return name not in self.held and (self.keep is None or stored.pinned or name in self._best[stored.member])
 
-    def garbage(self) -> set[Checkpoint]:
+    def garbage(self, *, ahead: bool = False) -> set[Checkpoint]:
         """Take out what is dead, and with a budget the worst of what nobody needs; it counts as deleted from now on.
 
-        Only what lost a tie since the last call is looked at.
+        Only what lost a tie since the last call is looked at. ``ahead``: members stand on checkpoints that are not on
+        disk; what is there may have to be gone back to, so all of it stays. Returns what is to be deleted from disk.
         """
-        dead = {name for name in self._doubtful if name in self.present and not self.alive(name)}
-        self._doubtful.clear()
+        doubtful = self._doubtful & self.held if ahead else self._doubtful
+        dead = {name for name in doubtful if name in self.present and not self.alive(name)}
+        self._doubtful = self._doubtful - doubtful
+        gone = dead & self.held
         for name in dead:
             self._drop(name)
-        if self.max_bytes is not None:
+        dead -= gone
+        if self.max_bytes is not None and not ahead:
             while self.bytes > self.max_bytes and self._queue:
                 worth, name = heapq.heappop(self._queue)
                 stored = self.present.get(name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ramet.core.messages import Assignment, Handover, Lease, Setup
+from ramet.core.messages import Assignment, Handover, Lease, Saved, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,14 @@ class Executor(Protocol):
     * `poll` returns what was handed over and printed since, in the order of each slot; it waits at most ``timeout``
       seconds for the first. After `stop` nothing more comes of that work.
     * After `recall` work hands over at its next report, and waits, whatever its lease says.
+    * A checkpoint that is handed over as `HELD` is in this executor's memory, and may be started from as long as a
+      member stands on it. It is durable once `Saved` names it.
     * Work that dies, however it dies, is handed over as an error; the slot is usable again.
 
     One whose slots take their time to start may have ``wake(trainable, members)`` besides: it is called before anything
-    else of a new run, and `close` follows even where the run is then refused.
+    else of a new run, and `close` follows even where the run is then refused. One that holds checkpoints in its memory
+    has ``keep()``, which makes them durable and returns `Saved`, or None; and ``set_off()``, which is called where its
+    work has its orders and the ledger is about to be written.
     """
 
     interactive: bool
@@ -39,8 +43,20 @@ class Executor(Protocol):
     kills: bool
     """Whether work that hangs can be ended, as ``Setup.report_timeout_s`` asks."""
 
-    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
-        """Refuse what cannot be run here, before anything has been started or written."""
+    together: bool
+    """Whether members come to their decision points at the same time, and are to be decided on at once."""
+
+    def prepare(
+        self,
+        trainable: Any,
+        founders: Sequence[Mapping[str, Any]],
+        rules: Sequence[Any],
+        mutable: Collection[str] = (),
+    ) -> None:
+        """Refuse what cannot be run here, before anything has been started or written.
+
+        ``mutable`` names the hyperparameters that may change.
+        """
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Get ready to run ``trainable`` for a population of ``members``; slots may be started ahead of work."""
@@ -60,7 +76,7 @@ class Executor(Protocol):
     def recall(self, work: int) -> None:
         """Let ``work`` hand over at its next report, and wait. Nothing, if it waits already or is over."""
 
-    def poll(self, timeout: float) -> list[Handover | Output]:
+    def poll(self, timeout: float) -> Sequence[Handover | Output | Saved]:
         """Return what came in."""
 
     def close(self) -> None:

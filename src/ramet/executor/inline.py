@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import greenlet
@@ -129,6 +129,7 @@ class InlineExecutor:
 
     interactive = True
     kills = False
+    together = False
 
     def __init__(self, slots: int | None = None) -> None:
         if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
@@ -147,7 +148,13 @@ class InlineExecutor:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({f'slots={self.slots}' if self.slots else ''})"
 
-    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
+    def prepare(
+        self,
+        trainable: Any,
+        founders: Sequence[Mapping[str, Any]],
+        rules: Sequence[Any],
+        mutable: Collection[str] = (),
+    ) -> None:
         """Nothing needs to be sent anywhere, so nothing is refused."""
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:

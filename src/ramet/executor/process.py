@@ -9,7 +9,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ramet import memory
@@ -58,6 +58,7 @@ class ProcessExecutor:
 
     interactive = False
     kills = True
+    together = False
 
     def __init__(self, slots: int | None = None) -> None:
         if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
@@ -80,13 +81,20 @@ class ProcessExecutor:
     def __repr__(self) -> str:
         return f"ProcessExecutor(slots={self.slots})" if self.slots else "ProcessExecutor()"
 
-    def prepare(self, trainable: Any, founders: Sequence[Mapping[str, Any]], rules: Sequence[Any]) -> None:
+    def prepare(
+        self,
+        trainable: Any,
+        founders: Sequence[Mapping[str, Any]],
+        rules: Sequence[Any],
+        mutable: Collection[str] = (),
+    ) -> None:
         """Pickle the trainable and the stop rules, and count the slots.
 
         Raises:
             TrainableError: the trainable cannot be pickled; the message names what in it cannot.
             ConfigError: what a member needs is more than there is, or a configuration cannot be pickled.
         """
+        del mutable
         from ramet.executor import pickling  # here, for workers can be started before cloudpickle is there
 
         self._trainable = pickling.pickled(trainable, rules)

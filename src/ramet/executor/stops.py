@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ramet.core.messages import Assignment
 from ramet.core.stopping import Threshold
 
 CLOCKS = frozenset({"time_total_s", "time_this_iter_s", "timestamp"})
+
+
+def automatic(assignment: Assignment, iteration: int, compute: int, elapsed: float, before: float) -> dict[str, Any]:
+    """Return the metrics that every report has by itself; ``before`` is the time of the one before it."""
+    return {
+        "training_iteration": iteration,
+        "compute_iterations": compute,
+        "time_total_s": elapsed,
+        "time_this_iter_s": elapsed - before,
+        "timestamp": time.time(),
+        "trial_id": f"{assignment.member:05d}",
+        "config": assignment.config,
+    }
 
 
 class Stops:

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import get_ident
@@ -28,7 +27,7 @@ from ramet.executor.batch import FLUSH_ROWS, FLUSH_SECONDS, Batch
 from ramet.executor.channel import Channel
 from ramet.executor.endings import raised
 from ramet.executor.room import ROOM_SECONDS, lacks_room
-from ramet.executor.stops import Stops
+from ramet.executor.stops import Stops, automatic
 from ramet.nested import copied
 from ramet.rows import SCALARS, plain
 from ramet.seeding import seed_globals
@@ -264,16 +263,7 @@ class Session:
             self._restoring = restoring
 
     def _with_automatic(self, row: dict[str, Any], elapsed: float) -> dict[str, Any]:
-        return {
-            **row,
-            "training_iteration": self.iteration,
-            "compute_iterations": self.compute,
-            "time_total_s": elapsed,
-            "time_this_iter_s": elapsed - self._before,
-            "timestamp": time.time(),
-            "trial_id": f"{self.assignment.member:05d}",
-            "config": self.assignment.config,
-        }
+        return row | automatic(self.assignment, self.iteration, self.compute, elapsed, self._before)
 
     # ------------------------------------------------------------------ handing over
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +273,19 @@ class Ledger:
             return no_room(self.path, error)
         return RunError(f"cannot write to the run's ledger {self.path}: {error}")
 
+    def cut(self, last: int, present: Collection[tuple[int, int]]) -> None:
+        """Forget all entries after ``last``, where a transaction ended, and all checkpoints but those ``present`` then.
+
+        Raises:
+            DiskFullError: there is no room for it.
+            RunError: the file cannot be written.
+        """
+        try:
+            repair.cut(self._db, last, present)
+        except UNREADABLE as error:
+            raise self._unwritten(error) from error
+        self._seq = self._last()
+
     def sync(self) -> None:
         """Make all that was committed survive a power cut: to be called before anything is deleted because of it.
 
@@ -295,11 +308,7 @@ class Ledger:
             raise RunError(f"cannot sync the run's ledger {self.path}: {error}") from error
 
     def happened(self) -> Iterator[EventRow | ReportRow]:
-        """Return events and reports in the order in which they happened.
-
-        Raises:
-            RunError: an entry is damaged.
-        """
+        """Return events and reports in the order in which they happened; a damaged one raises `RunError`."""
         return (row for _, row in self._entries(self._read(self._happened % ("", "")), None, 0))
 
     def since(self, seq: int, events: int, most: int) -> Iterator[tuple[int, EventRow | ReportRow]]:
@@ -331,11 +340,7 @@ class Ledger:
         return repair.damages(self._db, self._format, besides_entries=besides_entries)
 
     def reports(self, segments: Iterable[int] | None = None) -> Iterator[ReportRow]:
-        """Return the reports of ``segments`` (of all by default), by segment and iteration.
-
-        Raises:
-            RunError: one of them is damaged.
-        """
+        """Return the reports of ``segments`` (of all by default), by segment and iteration; a damaged one raises."""
         if segments is None:
             for *row, crc in self._read(f"{self._reports} ORDER BY segment, first"):
                 yield self._report(row, crc)
@@ -393,11 +398,7 @@ class Ledger:
         return iter([found[name] for name in sorted(found)])
 
     def meta(self) -> dict[str, str]:
-        """Return the facts about the file.
-
-        Raises:
-            RunError: one of them is damaged.
-        """
+        """Return the facts about the file. Raises a `RunError` where one of them is damaged."""
         found = dict(self._read("SELECT key, value FROM meta"))
         for key, value in found.items():
             if type(key) is not str or type(value) is not str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,17 @@ LINES = 100
 
 _STEPS = 20_000
 """How many entries are tried, one by one, to get past those that cannot be read."""
+
+
+def cut(db: sqlite3.Connection, last: int, present: Collection[tuple[int, int]]) -> None:
+    """Delete all entries after ``last``, and all checkpoints that are not ``present``, in one transaction."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        for table in ("events", "reports"):
+            db.execute(f"DELETE FROM {table} WHERE seq > ?", (last,))
+        there = db.execute("SELECT segment, iteration FROM checkpoints").fetchall()
+        gone = [name for name in there if name not in present]
+        db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", gone)
 
 
 def damages(db: sqlite3.Connection, format: int, *, besides_entries: bool = False) -> Iterator[str]:

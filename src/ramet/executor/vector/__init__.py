@@ -1,0 +1,1 @@
+"""The whole population as rows of one program."""

@@ -1,0 +1,34 @@
+"""One member alone, as a program of one row: what executors of training functions run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ramet import session
+from ramet.checkpoint import Checkpoint
+from ramet.executor.vector.cohort import Cohort
+from ramet.executor.vector.work import Told
+from ramet.vectorized import VectorTrainable
+
+
+def train(trainable: VectorTrainable, config: dict[str, Any]) -> None:
+    """Train ``trainable`` under ``config``, and report; it draws the numbers that its row in a population would."""
+    seed, segment, iteration = session.place()
+    cohort = Cohort(trainable, [config], (), 1, None, None, seed)
+    cohort.set(0, segment, config)
+    names, checkpoint = cohort.program.names(), session.get_checkpoint()
+    if checkpoint is None:
+        cohort.begin([0])
+    else:
+        state = checkpoint.to_dict()
+        cohort.write([0], [np.asarray(state[name])[None] for name in names])
+    while True:
+        cohort.train([0], [iteration], 1)
+        _, metrics = Told.of(cohort.metrics()).row(0)
+        iteration += 1
+        saved = None
+        if session.should_checkpoint():
+            saved = Checkpoint.from_dict(dict(zip(names, (leaf[0] for leaf in cohort.read([0])), strict=True)))
+        session.report(metrics, checkpoint=saved)
