@@ -33,6 +33,7 @@ def versions(ray: str | None, syne: str | None) -> dict[str, str]:
         "Python": platform.python_version(),
         "numpy": _installed("numpy"),
         "scikit-learn": _installed("scikit-learn"),
+        "JAX": _installed("jax"),
         "Ramet": ramet.__version__,
         "Ray Tune": _of_another(ray, "ray"),
         "Syne Tune": _of_another(syne, "syne-tune"),

@@ -40,8 +40,8 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join(["| what | median | spread | target | met |", "|---|---|---|---|---|", *map(row, figures)])
 
 
-def page(told: Mapping[str, Any]) -> str:
-    """Return the page for the JSON of a run of the suite."""
+def page(told: Mapping[str, Any], *others: Mapping[str, Any]) -> str:
+    """Return the page for the JSON of a run of the suite, and of runs of parts that were made by themselves."""
     figures = [Figure.from_plain(plain) for plain in told["figures"]]
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     loads = " / ".join(", ".join(f"{value:.2f}" for value in values) for values in told["load"])
@@ -56,7 +56,20 @@ def page(told: Mapping[str, Any]) -> str:
         mine = [figure for figure in figures if figure.part == name]
         if mine:
             text.append(f"## {part.TITLE}\n\n{part.ABOUT}\n\n{table(mine)}\n")
+    text += [_apart(other) for other in others]
     return "\n".join(text)
+
+
+def _apart(told: Mapping[str, Any]) -> str:
+    """Return the sections of parts that were measured in a run of their own."""
+    figures = [Figure.from_plain(plain) for plain in told["figures"]]
+    part = PARTS[figures[0].part]
+    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    made = f"Made by `{told['command']}` on {told['date']}: {told['machine']}; {versions}."
+    missing = [f"Not measured: {one['what']}, because {one['why']}." for one in told["skipped"]]
+    return (
+        "\n\n".join([f"## {part.TITLE}", part.ABOUT, made, table(figures), summary(figures).strip(), *missing]) + "\n"
+    )
 
 
 def summary(figures: Iterable[Figure]) -> str:

@@ -243,7 +243,7 @@ ARGUMENTS: list[tuple[str, Any, type[errors.RametError], list[str]]] = [
     ("too verbose", lambda: ramet.RunConfig(verbose=9), ConfigError, ["verbose=9", "0, 1, 2 or 3"]),
     ("an unknown executor", lambda: ramet.RunConfig(executor="threads"), ConfigError,
      ["executor='threads'", "'process', 'inline'", "ProcessExecutor(slots=4)"]),
-    ("no executor", lambda: ramet.RunConfig(executor=None), ConfigError, ["executor=None", "'process', 'inline'"]),
+    ("no executor", lambda: ramet.RunConfig(executor=0), ConfigError, ["executor=0", "'process', 'inline'"]),
     ("an executor's class", lambda: ramet.RunConfig(executor=ramet.InlineExecutor), ConfigError,
      ["InlineExecutor", "class", "InlineExecutor(…)"]),
     ("unknown durability", lambda: ramet.RunConfig(durability="disk"), ConfigError, ["durability='disk'", "'power'"]),

@@ -29,6 +29,7 @@ from ramet.core.events import (
     Opened,
     Reported,
     Resumed,
+    Saved,
 )
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Population
@@ -51,6 +52,7 @@ def rewritten(folder, events, aside=None):
     """Write ``events`` in a new run and return what another reader finds there."""
     record = Record.create(folder, {})
     stored = {(event.segment, event.iteration): SMALL for event in events if isinstance(event, Kept)}
+    stored |= {name: SMALL for event in events if isinstance(event, Saved) for name in event.names}
     record.commit(events, stored)
     record.close()
     reader = Record.open(folder, aside)
@@ -122,6 +124,7 @@ EVENTS = {
         st.booleans(),
         st.one_of(st.just(()), st.tuples(*[COUNTS] * 5)),
     ),
+    "Saved": st.builds(Saved, st.lists(COUNTS, max_size=6).map(tuple)),
     "Decided": st.builds(Decided, COUNTS, COUNTS, COUNTS, WORDS, WORDS),
     "Failed": st.builds(Failed, COUNTS, WORDS, st.just(True)),
     "Finished": st.builds(Finished, COUNTS, WORDS),

@@ -24,6 +24,7 @@ from benchmarks.parts import (
     rounds,
     start,
     triangle,
+    vector,
 )
 from benchmarks.parts.asked import Asked, Skipped
 
@@ -55,4 +56,5 @@ PARTS: dict[str, Part] = {
     "looking": looking,
     "problems": problems,
     "start": start,
+    "vector": vector,
 }

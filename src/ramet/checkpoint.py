@@ -188,7 +188,7 @@ class Checkpoint:
         if self._stored is None:
             return "pickle" if self._path is None else "directory"
         kind = self._stored.kind
-        if kind.startswith(stacks.ROW) and kind[len(stacks.ROW) :].isdecimal() and self._stored.path is not None:
+        if stacks.number(kind) is not None and isinstance(self._stored.path, str):
             return "row"
         if kind not in ("pickle", *BUNDLES, "directory"):
             raise DamageError(f"a checkpoint is of the kind {kind!r:.200}, which is none: update Ramet, or use another")
@@ -198,8 +198,9 @@ class Checkpoint:
 
     def _row(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the arrays of one member's state, by name, from those of many."""
-        assert self._stored is not None
-        return stacks.row(self._directory(), int(self._stored.kind[len(stacks.ROW) :]))
+        number = None if self._stored is None else stacks.number(self._stored.kind)
+        assert number is not None
+        return stacks.row(self._directory(), number)
 
     def verify(self) -> None:
         """Read what is stored in a directory, and compare it with what was committed.

@@ -41,6 +41,7 @@ class Loop:
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
         engine.together = executor.together
+        self._set_off: Callable[[], None] | None = getattr(executor, "set_off", None)
         self.population = engine.population
         self.callbacks = list(run.callbacks or ())
         self.logs = MemberLogs(record.folder)
@@ -102,7 +103,9 @@ class Loop:
             if self._signals.asked is not None:
                 self._wind_down()
             self._command()
-            if self.pending:  # a checkpoint was lost, and its members start from another one
+            if self._set_off is not None:
+                self._set_off()
+            if self.pending:  # a checkpoint was lost, and its members start from another one; or all have set off
                 self._commit()
                 continue
             # While the workers go on, and with nothing on the way to the ledger.
@@ -137,7 +140,11 @@ class Loop:
         raise self._signals.ending()
 
     def _command(self) -> None:
-        """Carry out the plan. Everything that it follows from is durable by now."""
+        """Carry out the plan. Everything that it follows from is durable by now.
+
+        But for an executor that holds all of its work in memory: what it trains is lost with this process anyway, and a
+        device need not stand still while the ledger is written.
+        """
         for command in self.roster.plan():
             match command:
                 case Stop(work):
@@ -207,7 +214,8 @@ class Loop:
             self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
         if self.population.ended is not None:
             self._keep()
-        self._commit()
+        if self._set_off is None or self.population.ended is not None:
+            self._commit()
 
     def _saved(self, message: Saved) -> None:
         self.stored |= message.checkpoints

@@ -265,8 +265,11 @@ class Record:
         kind = type(event)
         values = _VALUES[kind](event) if kind in _VALUES else [getattr(event, name) for name in _FIELDS[kind]]
         plain = dict(zip(_FIELDS[kind], values, strict=True))
-        if kind is Kept:  # what is nothing special is left out, as of earlier versions
-            plain = {name: value for name, value in plain.items() if value or name not in ("spent", "held")}
+        if kind is Kept:
+            if not plain["spent"]:
+                del plain["spent"]  # nothing is known, as of earlier versions
+            if not plain["held"]:
+                del plain["held"]
         for name in _NESTED.get(kind, ()):
             value = plain[name]
             plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)

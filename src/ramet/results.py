@@ -301,6 +301,11 @@ class Result:
         return self._member.number
 
     @property
+    def population(self) -> Population:
+        """The whole population that it belongs to, as the run's events tell of it."""
+        return self._grid.population
+
+    @property
     def state(self) -> str:
         """``"finished"``, ``"failed"``, or ``"training"`` if the run ended before the member did."""
         return self._member.state

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ramet.errors import ConfigError, TrainableError
+
+if TYPE_CHECKING:
+    from ramet.executor.vector.replay import Replayed
+    from ramet.results import Result
 
 Framework = Literal["jax", "torch"]
 
@@ -79,6 +83,32 @@ class VectorTrainable:
     def __repr__(self) -> str:
         names = [getattr(part, "__name__", "…") for part in (self.init, self.step, self.evaluate) if part is not None]
         return f"VectorTrainable({', '.join(names)}, steps_per_report={self.steps_per_report})"
+
+    def load(self, result: Result) -> Any:
+        """Return the state of the model that ``result`` holds, of the kind that ``init`` returns.
+
+        ``result.checkpoint.to_dict()`` gives the same as numpy arrays by name, without the framework.
+
+        Raises:
+            CheckpointError: there is none, or it was made by other functions.
+        """
+        from ramet.executor.vector.replay import load
+
+        return load(self, result)
+
+    def replay(self, result: Result) -> Replayed:
+        """Train the model that ``result`` holds again, alone, from its founder on, along its lineage.
+
+        Each stretch is trained under its own hyperparameters and draws the numbers that it drew then. So ``metrics`` of
+        what is returned, those of the last report, and ``state`` are those of the run, but for the rounding of floats:
+        one row alone is not added up in the same order as one of many.
+
+        Raises:
+            ConfigError: the model began in another run (`Tuner.branch`).
+        """
+        from ramet.executor.vector.replay import replay
+
+        return replay(self, result)
 
     def __call__(self, config: dict[str, Any]) -> None:
         """Train one member alone: what other executors call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import traceback
+from pathlib import Path
 
 REFUSED = 97
 """Exit status of a worker whose training function would not unwind."""
@@ -47,6 +48,16 @@ def raised(error: BaseException, above: str) -> str:
     if isinstance(error, SystemExit):
         return f"SystemExit: the training function called sys.exit({error.code!r}); return to end training"
     return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def where(error: BaseException) -> str:
+    """Return which line of the user's raised an error, to follow its message; none of Ramet's or of a library."""
+    ours = Path(__file__).parents[1]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if ours not in path.parents and "site-packages" not in path.parts and path.exists():
+            return f", at {path.name}:{frame.lineno} in {frame.name}"
+    return ""
 
 
 def death(status: int, words: str) -> str:

@@ -68,6 +68,16 @@ def rows(directory: Path, which: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
         raise DamageError(f"{directory} holds no stack of states with the rows {list(which)[:5]}: {error}") from error
 
 
+def number(kind: object) -> int | None:
+    """Return which row a checkpoint of this kind is; None if it is none.
+
+    >>> number("row 17"), number("pickle")
+    (17, None)
+    """
+    told = kind[len(ROW) :] if isinstance(kind, str) and kind.startswith(ROW) else ""
+    return int(told) if told.isdecimal() else None
+
+
 def row(directory: Path, number: int) -> dict[str, npt.NDArray[Any]]:
     """Return one row of every array in ``directory``, by name, without its first axis."""
     return {name: leaf[0] for name, leaf in rows(directory, [number]).items()}

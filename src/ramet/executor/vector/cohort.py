@@ -71,6 +71,7 @@ class Cohort:
         count: how many members there are.
         at_once: how many of them are on the device at once; None for all.
         devices, seed: see `ramet.executor.vector.program`.
+        program: one that is compiled already for such configurations.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class Cohort:
         at_once: int | None,
         devices: Any,
         seed: int,
+        program: Program | None = None,
     ) -> None:
         self._values = Values(configs, mutable)
-        self.program = program_of(trainable, self._values, min(at_once or count, count), seed, devices)
+        at_once = min(at_once or count, count)
+        self.program = program or program_of(trainable, self._values, at_once, seed, devices)
         self._count, self._rows = count, rows_of(self.program, count)
         self._segments, self._iterations = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._hparams = self._values.arrays([configs[0]] * count)
@@ -106,6 +109,10 @@ class Cohort:
         self._segments[row] = segment
         for name, values in self._values.arrays([config]).items():
             self._hparams[name][row] = values[0]
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """Whether a member under ``config`` can be trained by what is compiled."""
+        return not self._values.differing(config)
 
     def begin(self, at: Sequence[int]) -> None:
         """Initialise rows."""

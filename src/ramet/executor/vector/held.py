@@ -15,15 +15,11 @@ from ramet.executor.vector.writer import states_of
 
 
 class Held:
-    """Checkpoints by name, and the rows that they lie in; ``weights`` are the beginnings of names of leaves to mix."""
+    """Checkpoints by name, and the rows that they lie in; ``weights`` are the parts of the state to mix."""
 
     def __init__(self, cohort: Cohort, weights: Sequence[str]) -> None:
         self._cohort = cohort
-        self._weights = [
-            at
-            for at, name in enumerate(cohort.program.names())
-            if any(name == each or name.startswith(f"{each}/") for each in weights)
-        ]
+        self._weights = weights
         self.rows: dict[Name, int] = {}
         self._aside: dict[Name, Leaves] = {}
 
@@ -106,18 +102,21 @@ class Held:
 
     def _mix(self, works: Sequence[Work]) -> None:
         """Let weights be what the strategy asks for: shares of those that were there and of new ones."""
-        if not works or not self._weights:
-            return
-        at = [work.row for work in works]
-        mine, fresh = self._cohort.read(at), self._cohort.fresh(at)
-        for leaf in self._weights:
-            shape = (-1, *[1] * (mine[leaf].ndim - 1))
-            shares = np.array([work.assignment.weights for work in works])
-            keep, share = shares[:, 0].reshape(shape), shares[:, 1].reshape(shape)
+        if works and self._weights:
+            shares = [work.assignment.weights for work in works]
+            mixed(self._cohort, [work.row for work in works], shares, self._weights)
+            for work in works:
+                work.unmixed = False
+
+
+def mixed(cohort: Cohort, at: Sequence[int], shares: Sequence[Sequence[float]], weights: Sequence[str]) -> None:
+    """Mix in the rows ``at`` shares of the weights that are there and of newly initialised ones; name their leaves."""
+    mine, fresh, names = cohort.read(at), cohort.fresh(at), cohort.program.names()
+    for leaf, name in enumerate(names):
+        if any(name == part or name.startswith(f"{part}/") for part in weights):
+            keep, share = np.array(shares).T.reshape(2, -1, *[1] * (mine[leaf].ndim - 1))
             mine[leaf] = (keep * mine[leaf] + share * fresh[leaf]).astype(mine[leaf].dtype)
-        self._cohort.write(at, mine)
-        for work in works:
-            work.unmixed = False
+    cohort.write(at, mine)
 
 
 def name_of(checkpoint: StoredCheckpoint) -> Name:

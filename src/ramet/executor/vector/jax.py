@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ramet.draws import entropy
 from ramet.errors import ConfigError, TrainableError
+from ramet.executor.endings import where
 from ramet.executor.vector.program import Leaves
 from ramet.executor.vector.values import Values
 from ramet.vectorized import VectorTrainable
@@ -107,7 +108,7 @@ class JaxProgram:
     def _why(self, error: Exception) -> str:
         """Return why the functions cannot be mapped, and name the hyperparameters that are the reason."""
         guilty = [name for name in self._values.dtypes if not self._goes_with(name)] if self._goes_with() else []
-        told = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        told = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where(error)}"
         if not guilty:
             return (
                 f"VectorTrainable({self._trainable.__name__}) cannot be trained as rows of one program: {told}. init "

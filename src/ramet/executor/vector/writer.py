@@ -73,10 +73,10 @@ def states_of(stored: Sequence[StoredCheckpoint], names: Sequence[str]) -> Leave
         DamageError: a checkpoint is not what was written.
         CheckpointError: it holds something else than a member's state.
     """
-    at_once = {each.path for each in stored} if all(each.kind.startswith(stacks.ROW) for each in stored) else set()
-    if len(at_once) == 1:  # as after a crash: all of them lie in one
+    rows = [number for each in stored if (number := stacks.number(each.kind)) is not None]
+    if len(rows) == len(stored) and len({each.path for each in stored}) == 1:  # as after a crash
         Checkpoint(stored=stored[0]).verify()
-        found = stacks.rows(Path(str(stored[0].path)), [int(each.kind[len(stacks.ROW) :]) for each in stored])
+        found = stacks.rows(Path(str(stored[0].path)), rows)
     else:
         dicts = [Checkpoint(stored=each).to_dict() for each in stored]
         if any(state.keys() != dicts[0].keys() for state in dicts):
