@@ -2,7 +2,7 @@
 
     python vector_torch.py [--members N] [--seed N] [--alone] [--out DIR] [--smoke-test]
 
-A generator makes points of noise, a discriminator tells them from the points of a data set, here eight clouds on a ring.
+A generator makes points of noise, a discriminator tells them from those of a data set, here eight clouds on a ring.
 Each is trained against the other, and whether that goes well hangs on how fast both learn: a generator that is too fast
 makes one cloud only, a slow one never finds the ring. Which rates are right changes while they train.
 
