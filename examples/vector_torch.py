@@ -2,9 +2,9 @@
 
     python vector_torch.py [--members N] [--seed N] [--alone] [--out DIR] [--smoke-test]
 
-A generator makes points of noise, a discriminator tells them from the points of a data set, here eight clouds on a ring.
+A generator makes points of noise, a discriminator tells them from those of a data set, here eight clouds on a ring.
 Each is trained against the other, and whether that goes well hangs on how fast both learn: a generator that is too fast
-makes one cloud only, one that is too slow never finds the ring. Which rates are right changes while they train.
+makes one cloud only, a slow one never finds the ring. Which rates are right changes while they train.
 
 All pairs are rows of one program. What is written below is the training of one pair, as pure functions of tensors;
 ``ramet.VectorTrainable`` makes the population of it. The picture is ``vector_torch.png``. With ``--alone`` nobody
@@ -17,12 +17,13 @@ import argparse
 import math
 from pathlib import Path
 
-import ramet
 import torch
-from ramet.integrations import torch_optim, torch_random
-from ramet.plots import paper
 from torch.func import functional_call, grad_and_value
 from torch.nn.functional import softplus
+
+import ramet
+from ramet.integrations import torch_optim, torch_random
+from ramet.plots import paper
 
 # One pair of networks
 # --------------------
