@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from ramet import mixing
 from ramet.core.messages import COPY, HELD
 from ramet.errors import CheckpointError, DamageError
 from ramet.executor.vector.cohort import Cohort
@@ -126,10 +127,18 @@ class Held:
 
 
 def mixed(cohort: Cohort, at: Sequence[int], shares: Sequence[Sequence[float]], weights: Sequence[str]) -> None:
-    """Mix in the rows ``at`` shares of the weights that are there and of newly initialised ones; name their leaves."""
+    """Mix in the rows ``at`` shares of the weights that are there and of newly initialised ones; name their leaves.
+
+    What is no floating point number is taken from the new ones, as by `ramet.inherited`.
+    """
     mine, fresh, names = cohort.read(at), cohort.fresh(at), cohort.program.names()
     for leaf, name in enumerate(names):
-        if any(name == part or name.startswith(f"{part}/") for part in weights):
-            keep, share = np.array(shares).T.reshape(2, -1, *[1] * (mine[leaf].ndim - 1))
-            mine[leaf] = (keep * mine[leaf] + share * fresh[leaf]).astype(mine[leaf].dtype)
+        if is_part(name, weights):
+            for row, (keep, share) in enumerate(shares):
+                mine[leaf][row] = mixing.mixed(mine[leaf][row], fresh[leaf][row], keep, share)
     cohort.write(at, mine)
+
+
+def is_part(name: str, weights: Sequence[str]) -> bool:
+    """Return whether a leaf is one of the ``weights``, or lies in them."""
+    return any(name == part or name.startswith(f"{part}/") for part in weights)
