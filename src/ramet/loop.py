@@ -76,6 +76,8 @@ class Loop:
                 self.pending += self.engine.decide()  # where it broke off, everyone may have been ready
                 self._commit()
                 self._loop()
+                if self.population.retention.held:  # by members that the strategy stopped, say
+                    self._keep()
             finally:
                 self.executor.close()
             if self.population.retention.held:  # nobody stands on them, and they went with the executor
