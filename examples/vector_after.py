@@ -39,7 +39,8 @@ def accuracy(state, hparams, key):
     return {"accuracy": (logits(state[0], images[1400:]).argmax(1) == labels[1400:]).mean()}
 
 
-pbt = ramet.PopulationBasedTraining(perturbation_interval=1, hyperparam_mutations={"lr": ramet.loguniform(1e-4, 0.1)})
+lr = {"lr": ramet.loguniform(1e-4, 0.1)}
+pbt = ramet.PopulationBasedTraining("training_iteration", perturbation_interval=1, hyperparam_mutations=lr)
 results = ramet.Tuner(
     ramet.VectorTrainable(init, step, accuracy, steps_per_report=100),
     tune_config=ramet.TuneConfig(metric="accuracy", mode="max", num_samples=100, scheduler=pbt),

@@ -19,4 +19,4 @@ def test_the_difference_that_is_shown_is_that_of_the_examples():
     made = list(difflib.unified_diff(lines("vector_before.py"), lines("vector_after.py"), lineterm="", n=1))[2:]
     shown = PAGE.read_text(encoding="utf-8").partition("<!-- diff -->\n```diff\n")[2].partition("\n```")[0]
     assert shown.splitlines() == made
-    assert sum(line.startswith("+") and line != "+" for line in made) == 14
+    assert sum(line.startswith("+") and line != "+" for line in made) == 15

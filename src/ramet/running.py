@@ -45,7 +45,7 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
         settings.save(folder, tuner.param_space, tuner.tune, tuner.run)
         aside = Aside(folder, together=(tuner.param_space, tuner.tune.scheduler))
         record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
-        facts = _facts(tuner, folder.name)
+        facts = _facts(tuner, folder.name, executor)
         setup = _setup(tuner, engine, folder, folder.name, seed)
         first: Callable[[], list[Event]] = partial(engine.begin, seed, founders, facts)
         if tuner._origin is not None:
@@ -150,7 +150,7 @@ def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int) -> 
     )
 
 
-def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
+def _facts(tuner: Tuner, name: str, executor: Executor) -> dict[str, Any]:
     return {
         "run": name,
         "trainable": name_of(tuner.trainable),
@@ -160,6 +160,7 @@ def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
         "strategy": tuner.strategy.describe(),
         **({"objectives": dict(tuner.strategy.objectives)} if tuner.strategy.objectives else {}),
         "mutable": tuner.space.mutable_to_plain(),
+        **({"together": True} if executor.together else {}),
         **_retention(tuner),
         **_stop(tuner),
     }
