@@ -90,7 +90,7 @@ class VectorExecutor:
         """
         del rules
         self._mutable, self._founders = mutable, founders
-        program_of(vector_trainable(trainable), Values(founders, mutable), 1, 0)
+        self.reported = program_of(vector_trainable(trainable), Values(founders, mutable), 1, 0).reported
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Compile, and make room for the members' rows."""

@@ -97,6 +97,7 @@ class JaxProgram:
             _, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
         except Exception as error:
             raise TrainableError(self._why(error)) from error
+        self.reported = list(metrics)
         for name, metric in metrics.items():
             if metric.shape[2:]:
                 raise TrainableError(

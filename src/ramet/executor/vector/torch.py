@@ -156,7 +156,8 @@ class TorchProgram:
                 )
         if self._trainable.evaluate is not None:
             metrics |= self._tried(self._evaluate, after, arrays, fold_in(self._evaluations, two))
-        self._check(list(metrics), list(metrics.values()), "the metric")
+        self.reported = list(metrics)
+        self._check(self.reported, list(metrics.values()), "the metric")
         for name, values in metrics.items():
             if values.shape != (2,):
                 raise TrainableError(
