@@ -256,6 +256,40 @@ def test_steps_may_write_into_their_state():
     np.testing.assert_array_equal(kept, rates)
 
 
+TYPES = [
+    "float64",
+    "float16",
+    "bfloat16",
+    "float8_e4m3fn",
+    "complex64",
+    "complex128",
+    "uint8",
+    "uint16",
+    "int8",
+    "bool",
+]
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_rows_of_every_type_move(name):
+    """Rows of types that numpy or torch's indexing lacks are copied, taken and put all the same, and keep them."""
+    dtype = getattr(torch, name)
+    program = TorchProgram(
+        trainable(lambda s, h, k: (s, {}), lambda key, hparams: hparams["x"].to(dtype)),
+        Values([{"x": 0.0}, {"x": 1.0}]),
+        3,
+        0,
+    )
+    block = program.begin(np.arange(3), {"x": np.array([0, 1, 0], np.float32)})
+    block = program.move(block, [0, 1], [1, 0])
+    taken = program.take(block, [0, 1, 2])
+    block = program.put(block, [2, 1], [leaf[:2] for leaf in taken])
+
+    assert [float(value.real) for value in taken[0]] == [1, 0, 0]
+    assert [float(value.real) for value in program.take(block, [0, 1, 2])[0]] == [1, 0, 1]
+    assert program.tree(taken).dtype == dtype
+
+
 # ---------------------------------------------------------------------- what a member sees
 
 
