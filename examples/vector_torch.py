@@ -73,11 +73,8 @@ def init(key, hparams):
     generator = torch_random.parameters(of_generator, GENERATOR)
     discriminator = torch_random.parameters(of_discriminator, DISCRIMINATOR)
     first, second = optimisers(hparams)
-    return {
-        "generator": generator,
-        "discriminator": discriminator,
-        "memory": [first.init(generator), second.init(discriminator)],
-    }
+    memory = [first.init(generator), second.init(discriminator)]
+    return {"generator": generator, "discriminator": discriminator, "memory": memory}
 
 
 def step(state, hparams, key):
@@ -93,8 +90,8 @@ def step(state, hparams, key):
     return after, {"loss_generator": loss_g, "loss_discriminator": loss_d}
 
 
-# The score is how far the points that are made lie from the data: the energy distance (Székely and Rizzo, 2013), which
-# is 0 for the same distribution, and needs no third network.
+# The score is how far the points that are made lie from the data: the energy distance, squared (Székely and Rizzo,
+# 2013, "Energy statistics: a class of statistics based on distances"), which is 0 for the same distribution.
 
 
 def evaluate(state, hparams, key):

@@ -256,6 +256,40 @@ def test_steps_may_write_into_their_state():
     np.testing.assert_array_equal(kept, rates)
 
 
+TYPES = [
+    "float64",
+    "float16",
+    "bfloat16",
+    "float8_e4m3fn",
+    "complex64",
+    "complex128",
+    "uint8",
+    "uint16",
+    "int8",
+    "bool",
+]
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_rows_of_every_type_move(name):
+    """Rows of types that numpy or torch's indexing lacks are copied, taken and put all the same, and keep them."""
+    dtype = getattr(torch, name)
+    program = TorchProgram(
+        trainable(lambda s, h, k: (s, {}), lambda key, hparams: hparams["x"].to(dtype)),
+        Values([{"x": 0.0}, {"x": 1.0}]),
+        3,
+        0,
+    )
+    block = program.begin(np.arange(3), {"x": np.array([0, 1, 0], np.float32)})
+    block = program.move(block, [0, 1], [1, 0])
+    taken = program.take(block, [0, 1, 2])
+    block = program.put(block, [2, 1], [leaf[:2] for leaf in taken])
+
+    assert [float(value.real) for value in taken[0]] == [1, 0, 0]
+    assert [float(value.real) for value in program.take(block, [0, 1, 2])[0]] == [1, 0, 1]
+    assert program.tree(taken).dtype == dtype
+
+
 # ---------------------------------------------------------------------- what a member sees
 
 
@@ -326,6 +360,26 @@ def test_batched_functions_have_the_axis_themselves():
     assert_same(by_hand, mapped)
 
 
+def test_mapped_functions_can_be_compiled():
+    """What a user maps and compiles whole, with draws and an optimiser in it, comes to what is mapped step by step."""
+
+    def begin(key, hparams):
+        net = torch_random.parameters(key, NETWORK)
+        return {"net": net, "adam": torch_optim.AdamW(hparams["lr"]).init(net)}
+
+    def go_on(state, hparams, key):
+        at = torch_random.randint(key, 8, 0, 32)
+        gradients, value = torch.func.grad_and_value(loss)(state["net"], X[at], Y[at])
+        net, adam = torch_optim.AdamW(hparams["lr"]).update(gradients, state["adam"], state["net"])
+        return {"net": net, "adam": adam}, {"loss": value}
+
+    configs = [{"lr": config["lr"]} for config in EIGHT]
+    compiled = torch.compile(torch.func.vmap(go_on), backend="eager", fullgraph=True)
+    whole = Population(trainable(compiled, torch.func.vmap(begin), batched=True), configs, 8).trained(3)
+
+    assert_same(whole, Population(trainable(go_on, begin), configs, 8).trained(3))
+
+
 def test_batched_functions_may_use_autograd():
     """Backward passes work where functions are not mapped, and rows keep no graph."""
 
@@ -367,6 +421,10 @@ REFUSED = [
     (lambda s, h, k: ({**s, "steps": NETWORK}, {}), "the state's steps is a Sequential.*functional_call"),
     (lambda s, h, k: ({**s, "nothing": 1}, {}), "None elsewhere"),
     (lambda s, h, k: ({**s, "steps": s["steps"] / 2}, {}), "the state's steps is int64 .* and float32 .* after step"),
+    (
+        lambda s, h, k: ({**s, "steps": s["steps"].to("meta")}, {}),
+        "'steps' lies on meta, the population on cpu.*key.device",
+    ),
     (lambda s, h, k: (s, {"a": s["missing"]}), r"step\(\) fails when it is tried.*KeyError: 'missing'"),
 ]
 
@@ -378,6 +436,14 @@ def test_what_cannot_be_mapped_is_refused_by_name(step, told):
 
     with pytest.raises(TrainableError, match=told):
         TorchProgram(trainable(step), Values(configs), 2, 0)
+
+
+def test_batched_functions_without_the_axis_are_refused():
+    """With batched=True a metric or a state that is one for all members is refused by name."""
+    with pytest.raises(TrainableError, match=r"the metric 'mean' is of shape \(\) for two members: with batched=True"):
+        TorchProgram(
+            trainable(lambda s, h, k: (s, {"mean": s.mean()}), lambda k, h: h["lr"], batched=True), Values(EIGHT), 8, 0
+        )
 
 
 def test_an_if_about_a_value_that_all_share_is_none_of_ours():

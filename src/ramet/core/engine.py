@@ -72,6 +72,7 @@ class Engine:
     ) -> None:
         self.population, self.strategy, self.space = population, strategy, space
         self.rules, self.terms = rules, terms
+        self._asks = f"TuneConfig(metric={terms.metric!r})"
         self._out: list[Event] = []
         self.ready: set[int] = set()
         """The live members that have handed over a checkpoint at or past their decision point."""
@@ -220,9 +221,9 @@ class Engine:
         if terms.rank_attribute is not None:
             who = f"CheckpointConfig(checkpoint_score_attribute={terms.rank_attribute!r})"
             rank = scored(metrics, terms.rank_attribute, terms.rank_order, who, member.number)
-        whose = f", which {type(self.strategy).__name__} looks at,"
         others = [
-            scored(metrics, name, mode, f"{name!r}{whose}", member.number) for name, mode in terms.objectives.items()
+            scored(metrics, name, mode, f"{name!r}, which {type(self.strategy).__name__} looks at,", member.number)
+            for name, mode in terms.objectives.items()
         ]
         for wrong in (score, rank, *others):
             if isinstance(wrong, str):
@@ -238,8 +239,7 @@ class Engine:
         return True
 
     def _scored(self, metrics: Mapping[str, Any], member: Member) -> float | str:
-        metric = self.terms.metric
-        return scored(metrics, metric, self.terms.mode, f"TuneConfig(metric={metric!r})", member.number)
+        return scored(metrics, self.terms.metric, self.terms.mode, self._asks, member.number)
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.utils import _pytree as pytree
 
+import ramet
 from ramet.draws import entropy
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.vector.philox import fold_in, key
@@ -25,6 +27,11 @@ Function = Callable[[list[torch.Tensor], dict[str, Any], torch.Tensor], Any]
 LOOKED = "data-dependent control flow", "calling .item()", "Cannot access data pointer"
 DREW = "called random operation"
 """How torch complains of functions that look at a value, or draw, while they are mapped."""
+
+WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Types by their bytes."""
+
+NOT_THE_USERS = str(Path(torch.__file__).parent), str(Path(ramet.__file__).parent)
 
 
 class Rows(NamedTuple):
@@ -271,7 +278,7 @@ class TorchProgram:
         """See `ramet.executor.vector.program.Program`."""
         block, at, sources = _own(block), self._at(to), self._at(of)
         for leaf in block.leaves:
-            leaf.index_copy_(0, at, leaf[sources])
+            _bits(leaf).index_copy_(0, at, _bits(leaf[sources]))
         return block
 
     def take(self, block: Rows, rows: Sequence[int]) -> Leaves:
@@ -283,7 +290,7 @@ class TorchProgram:
         """See `ramet.executor.vector.program.Program`."""
         block, at = _own(block), self._at(rows)
         for leaf, new in zip(block.leaves, leaves, strict=True):
-            leaf.index_copy_(0, at, self._sent(new).to(leaf.dtype))
+            _bits(leaf).index_copy_(0, at, _bits(self._sent(new).to(leaf.dtype)))
         return block
 
     def names(self) -> list[str]:
@@ -325,6 +332,11 @@ def _mean(values: list[torch.Tensor]) -> torch.Tensor:
     return (together if together.is_floating_point() else together.float()).mean(0)
 
 
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the same memory as whole numbers, of which torch can write rows, as it cannot of every small float."""
+    return tensor.view(WHOLE[tensor.itemsize]) if tensor.itemsize in WHOLE else tensor
+
+
 def _on_host(tensor: torch.Tensor) -> npt.NDArray[Any]:
     tensor = tensor.cpu()
     try:
@@ -340,11 +352,9 @@ def _kind(tensor: torch.Tensor) -> str:
 
 def _place(error: BaseException) -> str:
     """Return the line of the user's code that an error comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame for frame in frames if "/torch/" not in frame.filename.replace("\\", "/") and frame.filename != __file__
-    ]
-    frame = (own or list(frames))[-1]
+    frames = list(traceback.extract_tb(error.__traceback__))
+    own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_USERS)]
+    frame = (own or frames)[-1]
     return f"{frame.filename}:{frame.lineno}, {frame.line!r:.80}"
 
 
