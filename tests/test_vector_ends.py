@@ -69,6 +69,28 @@ def test_a_run_whose_time_is_up_leaves_its_models(tmp_path, monkeypatch, every, 
     directories(again)
 
 
+class EndsEverything(ramet.Stopper):
+    """Ends the whole run at report 7 of member 1."""
+
+    over = False
+
+    def __call__(self, trial, row):
+        self.over = self.over or (trial == "00001" and row["training_iteration"] == 7)
+        return False
+
+    def stop_all(self):
+        return self.over
+
+
+def test_a_stopper_that_ends_the_run_leaves_its_models(tmp_path):
+    """Members that came as far as the one that ended the run are heard of too, and all their models are kept."""
+    results = tuner(tmp_path / "run", ramet.VectorExecutor(checkpoint_every=100), stop=EndsEverything(), pairs=2).fit()
+    assert results.population.ended == "EndsEverything ended the run"
+    assert [result.iteration for result in results] == [7] * 4
+    assert [int(state["steps"]) for state in states(results)] == [14] * 4
+    directories(results)
+
+
 class Trips:
     """A function that fails at its n-th call: once, or ever after."""
 
