@@ -288,7 +288,7 @@ class Tuner:
         if at_once and getattr(executor, "together", False) and at_once < self.space.members(self.tune.num_samples):
             raise ConfigError(
                 f"TuneConfig(max_concurrent_trials={at_once}) cannot be kept by {type(executor).__name__}, which "
-                f"trains all members in one dispatch: for fewer on the device at once use VectorExecutor(rows={at_once})"
+                f"trains all members in one dispatch: for fewer on the device at once, VectorExecutor(rows={at_once})"
             )
         return executor
 
