@@ -208,12 +208,12 @@ def run(members, seed, reports=None, scheduler=None, folder=None, **changed):
 
 
 def show(arguments):
-    results = run(arguments.members, arguments.seed, 8 if arguments.smoke_test else 60)
+    results = run(arguments.members, arguments.seed, 8 if arguments.smoke_test else 40)
     best = results.get_best_result()
     solved = sum(result.metrics["return"] >= SOLVED for result in results)
     print(f"{solved} of {len(results)} agents hold the pole for {SOLVED} steps or more, the best one for")
     print(f"{best.metrics['return']:.1f}, after this schedule:\n{best.schedule.frame().to_string(index=False)}")
-    paper.envelope(results).savefig(arguments.out / "vector_ppo.png")
+    paper.lineage(results).savefig(arguments.out / "vector_ppo.png")
     print(f"The picture is {arguments.out / 'vector_ppo.png'}")
 
 

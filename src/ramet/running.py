@@ -171,7 +171,7 @@ def _facts(tuner: Tuner, name: str, executor: Executor) -> dict[str, Any]:
         "strategy": tuner.strategy.describe(),
         **({"objectives": dict(tuner.strategy.objectives)} if tuner.strategy.objectives else {}),
         "mutable": tuner.space.mutable_to_plain(),
-        **({"together": True} if executor.together else {}),
+        **({"together": True} if executor.together and not tuner.strategy.synch else {}),
         **_retention(tuner),
         **_stop(tuner),
     }

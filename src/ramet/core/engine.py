@@ -79,6 +79,7 @@ class Engine:
         self.together = False
         """Whether members that are ready at the same time decide at once, though the strategy waits for nobody: where
         one program trains them, each of them stands where all others do."""
+        self._over: str | None = None
         self._touched: set[int] = set()
         self._ranking = Ranking()
         self._failed: set[int] = set()
@@ -247,7 +248,9 @@ class Engine:
         ):
             if one and member.live:
                 self._do(Finished(segment, f"{name} said so"))
-            if everyone and self.population.ended is None:
+            if everyone and self.together:  # others have come as far, and have not been heard of yet
+                self._over = self._over or f"{name} ended the run"
+            elif everyone and self.population.ended is None:
                 self._do(Ended(f"{name} ended the run"))
         return bool(self.rules.run) and (not member.live or self.population.ended is not None)
 
@@ -345,6 +348,8 @@ class Engine:
     def decide(self) -> list[Event]:
         """Return what the strategy decides now: for every live member at once when synchronous, else as they come."""
         population = self.population
+        if self._over is not None:
+            return self.end(self._over)
         if not self.ready or population.ended is not None:
             return []
         if self.strategy.synch and len(self.ready) < population.training:
