@@ -372,7 +372,7 @@ def test_a_ledger_in_the_place_of_another_is_no_continuation(record: Record) -> 
     other.mkdir()
     Ledger.create(other, {}).close()
     os.replace(other / "run.db", record.ledger.path)
-    with pytest.raises(RunError, match="was replaced by another ledger"):
+    with pytest.raises(RunError, match="was replaced, or cut"):
         follower.poll()
 
 

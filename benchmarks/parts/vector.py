@@ -11,14 +11,14 @@ from benchmarks.parts.asked import Asked, Skipped
 
 PART = "vector"
 TITLE = "The whole population in one program"
-ABOUT = """A population of small networks (64 inputs, one hidden layer, 10 classes; scikit-learn's digits, 32 of them at
-a step; Adam) on the CPU, in JAX. *By hand* is `vmap` over members and `scan` over steps in one compiled function, which
-hands out every member's loss at each decision point, and decides nothing. *Evolving* is the same network as a
+ABOUT = """A population of small networks (64 inputs, one hidden layer, 10 classes; scikit-learn's digits, 32 of them
+at a step; Adam) on the CPU, in JAX. *By hand* is `vmap` over members and `scan` over steps in one compiled function,
+which hands out every member's loss at each decision point, and decides nothing. *Evolving* is the same network as a
 `VectorTrainable`: a quarter of the members become clones at each decision point, ledger and all. Both are timed from
-one decision point to the next, with no compilation in it. The *host* is all that happens between the last score's coming
-in and the next dispatch's leaving: events, decisions, and the replaced rows' being written. *Exploits* are of a quarter
-of the members at once; what memory allows is `numpy.copyto` of as many bytes. *Apart* is a program for each member:
-Ramet's workers, or Ray Tune's trials, two at a time."""
+one decision point to the next, with no compilation in it. The *host* is all that happens between the last score's
+coming in and the next dispatch's leaving: events, decisions, and the replaced rows' being written. *Exploits* are of
+a quarter of the members at once; what memory allows is `numpy.copyto` of as many bytes. *Apart* is a program for each
+member: Ramet's workers, or Ray Tune's trials, two at a time."""
 
 MODELS = ((8, "610"), (130, "9,760"), (1330, "99,760"))
 """Widths, with how many parameters that is."""

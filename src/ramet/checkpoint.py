@@ -299,7 +299,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is np.ndarray and obj.dtype.kind in "biufc" and obj.dtype.isnative:
+        numbers = type(obj) is np.ndarray and obj.dtype.kind in "biufc" and obj.dtype.type.__module__ == "numpy"
+        if numbers and obj.dtype.isnative:
             order: Literal["C", "F"] = "F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C"
             return _array, (obj.dtype.str, obj.shape, order, bytearray(obj.tobytes(order)))
         return super().reducer_override(obj)

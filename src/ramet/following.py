@@ -10,9 +10,15 @@ from ramet.errors import RunError
 from ramet.record import Record
 from ramet.store.journal import identity
 from ramet.store.ledger import EventRow, Ledger, ReportRow
+from ramet.store.repair import CUTS
 
 BATCH = 5000
 """Entries that are read at a time: what is there already may be more than is good to hold at once."""
+
+
+def _file_of(record: Record) -> tuple[object, str]:
+    """Return what tells whether a ledger still holds all that was read in it."""
+    return identity(str(record.ledger.path)), record.ledger.meta().get(CUTS, "0")
 
 
 class Follower:
@@ -40,7 +46,7 @@ class Follower:
         """Whether there was more to read than `poll` took in the last time."""
         self._events = 0
         record = Record.open(folder)
-        self._file = identity(str(record.ledger.path))
+        self._file = _file_of(record)
         record.close()
 
     def poll(self) -> list[tuple[int, Event]]:
@@ -51,9 +57,9 @@ class Follower:
         """
         record = Record.open(self.folder)
         try:
-            path = record.ledger.path
-            if identity(str(path)) != self._file:
-                raise RunError(f"{path} was replaced by another ledger: watch the run anew")
+            if _file_of(record) != self._file:
+                path = record.ledger.path
+                raise RunError(f"{path} was replaced, or cut by a resume that went back: watch the run anew")
             rows = self._rows(record.ledger)
         finally:
             record.close()

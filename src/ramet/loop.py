@@ -76,6 +76,8 @@ class Loop:
                 self.pending += self.engine.decide()  # where it broke off, everyone may have been ready
                 self._commit()
                 self._loop()
+                if self.population.retention.held:  # by members that the strategy stopped, say
+                    self._keep()
             finally:
                 self.executor.close()
             if self.population.retention.held:  # nobody stands on them, and they went with the executor
@@ -211,11 +213,19 @@ class Loop:
                 self.roster.waits(work, waiting=message.waiting)
         self.pending += self.engine.decide()
         if self._is_over_time():
-            self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
+            self._end_in_time()
         if self.population.ended is not None:
             self._keep()
         if self._set_off is None or self.population.ended is not None:
             self._commit()
+
+    def _end_in_time(self) -> None:
+        """End the run; first let members hand over what they are, where the device has left what they stand on."""
+        if self.population.ahead and not any(work.waiting for work in self.roster.running.values()):
+            for work in self.roster.running:
+                self.executor.recall(work)
+            return
+        self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
 
     def _saved(self, message: Saved) -> None:
         self.stored |= message.checkpoints

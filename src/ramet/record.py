@@ -272,7 +272,8 @@ class Record:
                 del plain["held"]
         for name in _NESTED.get(kind, ()):
             value = plain[name]
-            plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)
+            if value or type(value) not in (dict, tuple):  # of most there is nothing to look at
+                plain[name] = self.aside.plain(list(value) if type(value) is tuple else value)
         return EventRow(kind.__name__, plain.get("segment"), _JSON.encode(plain))
 
     def events(self) -> Iterator[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from ramet import settings
 from ramet.core.engine import Engine, Terms
 from ramet.core.messages import Setup
 from ramet.core.population import Population
+from ramet.core.scores import AUTOMATIC
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
@@ -39,13 +40,14 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
     founders = tuner.strategy.founders(drawn, tuner.space, seed)
     engine = _engine(tuner)
     executor.prepare(tuner.trainable, founders, engine.rules.member, tuner.space.mutable_to_plain().keys())
+    _check_metric(tuner, getattr(executor, "reported", None))
     name = tuner.run.name or f"{name_of(tuner.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder, lock = _new_folder(Path(tuner.run.folder), name)
     with lock:
         settings.save(folder, tuner.param_space, tuner.tune, tuner.run)
         aside = Aside(folder, together=(tuner.param_space, tuner.tune.scheduler))
         record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
-        facts = _facts(tuner, folder.name)
+        facts = _facts(tuner, folder.name, executor)
         setup = _setup(tuner, engine, folder, folder.name, seed)
         first: Callable[[], list[Event]] = partial(engine.begin, seed, founders, facts)
         if tuner._origin is not None:
@@ -58,6 +60,15 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
                 raise
             first = list  # all of it is in the record
         return _run(tuner, setup, engine, record, executor, len(founders), first)
+
+
+def _check_metric(tuner: Tuner, reported: Sequence[str] | None) -> None:
+    """Refuse a metric that no member will report, where it is known what they will."""
+    if reported is not None and tuner.metric is not None and tuner.metric not in {*reported, *AUTOMATIC}:
+        raise ConfigError(
+            f"TuneConfig(metric={tuner.metric!r}) is not among the metrics {sorted(reported)} that "
+            f"{name_of(tuner.trainable)} returns: return it, or name another one"
+        )
 
 
 def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
@@ -150,7 +161,7 @@ def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int) -> 
     )
 
 
-def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
+def _facts(tuner: Tuner, name: str, executor: Executor) -> dict[str, Any]:
     return {
         "run": name,
         "trainable": name_of(tuner.trainable),
@@ -160,6 +171,7 @@ def _facts(tuner: Tuner, name: str) -> dict[str, Any]:
         "strategy": tuner.strategy.describe(),
         **({"objectives": dict(tuner.strategy.objectives)} if tuner.strategy.objectives else {}),
         "mutable": tuner.space.mutable_to_plain(),
+        **({"together": True} if executor.together and not tuner.strategy.synch else {}),
         **_retention(tuner),
         **_stop(tuner),
     }

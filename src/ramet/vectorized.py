@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ramet.errors import ConfigError, TrainableError
 
 if TYPE_CHECKING:
-    from ramet.executor.vector.replay import Replayed
+    from ramet.replaying import Replayed
     from ramet.results import Result
 
 Framework = Literal["jax", "torch"]
@@ -92,7 +92,7 @@ class VectorTrainable:
         Raises:
             CheckpointError: there is none, or it was made by other functions.
         """
-        from ramet.executor.vector.replay import load
+        from ramet.replaying import load
 
         return load(self, result)
 
@@ -106,7 +106,7 @@ class VectorTrainable:
         Raises:
             ConfigError: the model began in another run (`Tuner.branch`).
         """
-        from ramet.executor.vector.replay import replay
+        from ramet.replaying import replay
 
         return replay(self, result)
 

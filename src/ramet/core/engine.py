@@ -72,12 +72,14 @@ class Engine:
     ) -> None:
         self.population, self.strategy, self.space = population, strategy, space
         self.rules, self.terms = rules, terms
+        self._asks = f"TuneConfig(metric={terms.metric!r})"
         self._out: list[Event] = []
         self.ready: set[int] = set()
         """The live members that have handed over a checkpoint at or past their decision point."""
         self.together = False
         """Whether members that are ready at the same time decide at once, though the strategy waits for nobody: where
         one program trains them, each of them stands where all others do."""
+        self._over: str | None = None
         self._touched: set[int] = set()
         self._ranking = Ranking()
         self._failed: set[int] = set()
@@ -219,9 +221,9 @@ class Engine:
         if terms.rank_attribute is not None:
             who = f"CheckpointConfig(checkpoint_score_attribute={terms.rank_attribute!r})"
             rank = scored(metrics, terms.rank_attribute, terms.rank_order, who, member.number)
-        whose = f", which {type(self.strategy).__name__} looks at,"
         others = [
-            scored(metrics, name, mode, f"{name!r}{whose}", member.number) for name, mode in terms.objectives.items()
+            scored(metrics, name, mode, f"{name!r}, which {type(self.strategy).__name__} looks at,", member.number)
+            for name, mode in terms.objectives.items()
         ]
         for wrong in (score, rank, *others):
             if isinstance(wrong, str):
@@ -237,8 +239,7 @@ class Engine:
         return True
 
     def _scored(self, metrics: Mapping[str, Any], member: Member) -> float | str:
-        metric = self.terms.metric
-        return scored(metrics, metric, self.terms.mode, f"TuneConfig(metric={metric!r})", member.number)
+        return scored(metrics, self.terms.metric, self.terms.mode, self._asks, member.number)
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""
@@ -247,7 +248,9 @@ class Engine:
         ):
             if one and member.live:
                 self._do(Finished(segment, f"{name} said so"))
-            if everyone and self.population.ended is None:
+            if everyone and self.together:  # others have come as far, and have not been heard of yet
+                self._over = self._over or f"{name} ended the run"
+            elif everyone and self.population.ended is None:
                 self._do(Ended(f"{name} ended the run"))
         return bool(self.rules.run) and (not member.live or self.population.ended is not None)
 
@@ -345,6 +348,8 @@ class Engine:
     def decide(self) -> list[Event]:
         """Return what the strategy decides now: for every live member at once when synchronous, else as they come."""
         population = self.population
+        if self._over is not None:
+            return self.end(self._over)
         if not self.ready or population.ended is not None:
             return []
         if self.strategy.synch and len(self.ready) < population.training:

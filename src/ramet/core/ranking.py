@@ -36,6 +36,8 @@ class Ranking(Mapping[int, "Point"]):
 
     def place(self, member: int, point: Point | None) -> None:
         """Let ``member`` stand at ``point``, or nowhere."""
+        if self.known.get(member) is point:
+            return
         before = self._keys.pop(member, None)
         if before is not None:
             del self._order[bisect_left(self._order, before)]

@@ -34,7 +34,8 @@ class Executor(Protocol):
     One whose slots take their time to start may have ``wake(trainable, members)`` besides: it is called before anything
     else of a new run, and `close` follows even where the run is then refused. One that holds checkpoints in its memory
     has ``keep()``, which makes them durable and returns `Saved`, or None; and ``set_off()``, which is called where its
-    work has its orders and the ledger is about to be written.
+    work has its orders and the ledger is about to be written. One that knows the metrics before anything runs has their
+    names in ``reported`` once it has prepared.
     """
 
     interactive: bool

@@ -21,6 +21,7 @@ from ramet.errors import RunError
 from ramet.store.faults import UNREADABLE, unreadable, way_out
 from ramet.store.opening import checked_format
 from ramet.store.readers import beside, connected
+from ramet.store.repair import CUTS
 from ramet.store.rows import NAME
 
 AT_ONCE = 20_000
@@ -28,9 +29,9 @@ AT_ONCE = 20_000
 
 
 class Present(NamedTuple):
-    """What the ledger is at a moment: its file (device, inode) and the number of its last entry."""
+    """What the ledger is at a moment: its file (device, inode, times cut) and the number of its last entry."""
 
-    file: tuple[int, int]
+    file: tuple[int, int, int]
     last: int
 
 
@@ -70,7 +71,9 @@ class BulkReader:
         last = self._rows(
             "SELECT max(seq) FROM (SELECT max(seq) seq FROM events UNION ALL SELECT max(seq) FROM reports)"
         )
-        return Present(self._file, self._number(last[0][0] or 0, "seq"))
+        told = self._rows("SELECT value FROM meta WHERE key = ?", CUTS)
+        cuts = int(told[0][0]) if told and str(told[0][0]).isdecimal() else 0
+        return Present((*self._file, cuts), self._number(last[0][0] or 0, "seq"))
 
     def events(self, kinds: Sequence[str], after: int, upto: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Yield the events of ``kinds`` with their numbers, those after ``after`` up to ``upto``, in their order."""

@@ -36,6 +36,10 @@ _STEPS = 20_000
 """How many entries are tried, one by one, to get past those that cannot be read."""
 
 
+CUTS = "cuts"
+"""The key of `meta` that counts how often entries were taken back, so that who has read them begins anew."""
+
+
 def cut(db: sqlite3.Connection, last: int, present: Collection[tuple[int, int]]) -> None:
     """Delete all entries after ``last``, and all checkpoints that are not ``present``, in one transaction."""
     with db:
@@ -44,6 +48,10 @@ def cut(db: sqlite3.Connection, last: int, present: Collection[tuple[int, int]])
             db.execute(f"DELETE FROM {table} WHERE seq > ?", (last,))
         there = db.execute("SELECT segment, iteration FROM checkpoints").fetchall()
         gone = [name for name in there if name not in present]
+        db.execute(
+            "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+            (CUTS,),
+        )
         db.executemany("DELETE FROM checkpoints WHERE segment = ? AND iteration = ?", gone)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ramet.errors import DamageError
+from ramet.errors import CheckpointError, DamageError
 
 HEADER, DATA = "stack.json", "stack.bin"
 ALIGNED = 64
@@ -46,7 +46,7 @@ def written(directory: Path, names: Sequence[str], leaves: Sequence[npt.NDArray[
             at += -at % ALIGNED
             told.append({"name": name, "dtype": leaf.dtype.name, "shape": list(leaf.shape), "at": at})
             # What numpy has no letter for (bfloat16, say) is written as numbers of the same width.
-            words = leaf if leaf.dtype.kind in _PLAIN else leaf.view(_WORDS[leaf.dtype.itemsize])
+            words = leaf if _is_numpys(leaf.dtype) else leaf.view(_WORDS[leaf.dtype.itemsize])
             file.write(np.ascontiguousarray(words.astype(words.dtype.newbyteorder("<"), copy=False)).data)
             at += leaf.nbytes
         file.flush()
@@ -64,7 +64,7 @@ def rows(directory: Path, which: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
     try:
         told = json.loads((directory / HEADER).read_text(encoding="utf-8"))["arrays"]
         return {str(each["name"]): _mapped(directory / DATA, each)[list(which)] for each in told}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise DamageError(f"{directory} holds no stack of states with the rows {list(which)[:5]}: {error}") from error
 
 
@@ -92,19 +92,28 @@ def _mapped(path: Path, told: Any) -> npt.NDArray[Any]:
         return np.zeros(shape, dtype)
     if told["at"] < 0 or told["at"] + math.prod(shape) * dtype.itemsize > path.stat().st_size:
         raise ValueError(f"{told!r:.200} lies beyond the end of {path.name}")
-    plain = dtype if dtype.kind in _PLAIN else np.dtype(_WORDS[dtype.itemsize])
+    plain = dtype if _is_numpys(dtype) else np.dtype(_WORDS[dtype.itemsize])
     mapped = np.memmap(path, plain.newbyteorder("<"), "r", told["at"], shape)
     return np.asarray(mapped).view(dtype)
 
 
+def _is_numpys(dtype: np.dtype[Any]) -> bool:
+    """Return whether it is a type of numbers of numpy's own; one of ml_dtypes may have the same letter."""
+    return dtype.kind in _PLAIN and dtype.type.__module__ == "numpy"
+
+
 def _dtype(name: Any) -> np.dtype[Any]:
     dtype: np.dtype[Any]
+    if type(name) is not str:
+        raise ValueError(f"{name!r:.40} is no name of a type")
     try:
         dtype = np.dtype(name)
     except TypeError:
-        import ml_dtypes  # comes with jax, whose types these are
-
-        dtype = np.dtype(getattr(ml_dtypes, str(name)))
-    if dtype.hasobject or (dtype.itemsize not in _WORDS and dtype.kind not in _PLAIN) or dtype.kind in "USM":
+        try:
+            import ml_dtypes  # comes with jax, whose types these are
+        except ImportError as error:
+            raise CheckpointError(f"an array of type {name:.40} needs ml_dtypes: pip install ml_dtypes") from error
+        dtype = np.dtype(getattr(ml_dtypes, name, None) or "O")
+    if dtype.hasobject or (dtype.itemsize not in _WORDS and not _is_numpys(dtype)) or dtype.kind in "USMm":
         raise ValueError(f"{name!r:.40} is no type of numbers")
     return dtype

@@ -125,8 +125,9 @@ def opening(folder: Path, population: Population) -> Line:
     """Return the line that opens a run."""
     facts = population.facts.get("strategy") or {}
     strategy = shown(facts.get("name"), 40)
-    # A FIFO decides nothing, so that nothing depends on who is first.
-    drifts = facts.get("synch") is False and facts.get("name") != "FIFO"
+    # A FIFO decides nothing, so that nothing depends on who is first; and who come together, come in no order.
+    together = population.facts.get("together") and population.facts.get("time_attr") != "time_total_s"
+    drifts = facts.get("synch") is False and facts.get("name") != "FIFO" and not together
     seed = f"seed {population.seed} (asynchronous: draws repeat, timing does not)"
     return [
         ("run ", ""),

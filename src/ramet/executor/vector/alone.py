@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ramet import session
 from ramet.checkpoint import Checkpoint
 from ramet.executor.vector.cohort import Cohort
+from ramet.executor.vector.held import is_part
 from ramet.executor.vector.work import Told
 from ramet.vectorized import VectorTrainable
 
@@ -36,6 +38,10 @@ def train(trainable: VectorTrainable, config: dict[str, Any]) -> None:
     else:
         state = checkpoint.to_dict()
         cohort.write([0], [np.asarray(state[name])[None] for name in names])
+        weights = {name: state[name] for name in names if is_part(name, trainable.weights)}
+        if weights:
+            state |= session.inherited(weights, lambda: _fresh(cohort, weights))
+            cohort.write([0], [np.asarray(state[name])[None] for name in names])
     while True:
         cohort.train([0], [iteration], 1)
         _, metrics = Told.of(cohort.metrics()).row(0)
@@ -44,3 +50,9 @@ def train(trainable: VectorTrainable, config: dict[str, Any]) -> None:
         if session.should_checkpoint():
             saved = Checkpoint.from_dict(dict(zip(names, (leaf[0] for leaf in cohort.read([0])), strict=True)))
         session.report(metrics, checkpoint=saved)
+
+
+def _fresh(cohort: Cohort, names: Collection[str]) -> dict[str, Any]:
+    """Return newly initialised leaves by name."""
+    fresh = zip(cohort.program.names(), cohort.fresh([0]), strict=True)
+    return {name: leaf[0] for name, leaf in fresh if name in names}

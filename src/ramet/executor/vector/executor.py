@@ -90,7 +90,7 @@ class VectorExecutor:
         """
         del rules
         self._mutable, self._founders = mutable, founders
-        program_of(vector_trainable(trainable), Values(founders, mutable), 1, 0)
+        self.reported = program_of(vector_trainable(trainable), Values(founders, mutable), 1, 0).reported
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Compile, and make room for the members' rows."""
@@ -158,21 +158,21 @@ class VectorExecutor:
         """Dispatch what has leave to go on, and do not wait for it: there is a ledger to write meanwhile."""
         if self._going or self._endings:
             return
-        going = self._settled()
+        going, begun = self._settled()
         if not going:
             return
-        left = [work.left(self._columns) for work in going]
-        reports = int(min(MOST, *left))
-        self._held.put_aside([work for work, until in zip(going, left, strict=True) if until > reports])
+        reports = int(min(MOST, *(work.left(self._columns) for work in going)))
+        self._held.put_aside(going, self._works.values())
         self._held.use_up({work.row for work in going})
         self._going, self._dispatched = going, time.perf_counter()
         try:
+            self._held.mix(begun)
             self._cohort.train([work.row for work in going], [work.iteration for work in going], reports)
         except Exception as error:
             self._fail(going, error)
 
-    def _settled(self) -> list[Work]:
-        """Bring those that start to their rows; return all that go on."""
+    def _settled(self) -> tuple[list[Work], list[Work]]:
+        """Bring those that start to their rows; return all that go on, and those of them that have begun."""
         starting, self._starting = [work for work in self._starting if not work.over], []
         ready: list[Work] = []
         for work in starting:
@@ -186,7 +186,7 @@ class VectorExecutor:
                 self._end(work, lost, "checkpoint")
         except Exception as error:
             self._fail(list(self._works.values()), error)
-        return [work for work in self._works.values() if not work.waiting]
+        return [work for work in self._works.values() if not work.waiting], [work for work in ready if not work.over]
 
     def _end(self, work: Work, error: BaseException, fault: str | None) -> None:
         work.over = True
@@ -212,7 +212,7 @@ class VectorExecutor:
         if self._going and not self._endings:
             try:
                 if (stored := self._the_writer().finished()) is not None:
-                    return [Saved(stored)]
+                    return [self._saved(stored)]
             except OSError as error:
                 self._trouble(self._going[0], error)
             self._collect()
@@ -253,9 +253,9 @@ class VectorExecutor:
         waiting = [work for work, _, _ in endings if work.waiting]
         if waiting:
             self._boundaries += 1
-            if self._boundaries % self.checkpoint_every == 0:
-                rows = [work.row for work in waiting]
-                self._the_writer().begin([work.name for work in waiting], self._cohort.read(rows))
+            names, leaves = self._held.unsaved() if self._boundaries % self.checkpoint_every == 0 else ([], [])
+            if names:
+                self._the_writer().begin(names, leaves)
         return came
 
     def _handover(self, work: Work, block: Block, reason: str | None, stored: Stored, saving: float) -> Handover:
@@ -270,6 +270,7 @@ class VectorExecutor:
         if not work.waiting:
             return Handover(number, (block,))
         self._held.add(work.name, work.row)
+        work.stands()
         unmixed, work.unmixed = work.unmixed, False
         block = work.carrying(block, work.held(self._cohort.size), waited, 0.0)
         return Handover(number, (block,), waiting=True, unmixed=unmixed)
@@ -289,10 +290,15 @@ class VectorExecutor:
         """
         writer = self._the_writer()
         stored = writer.finished() or {}
-        names = [name for name in self._held.rows if name not in stored]
+        self._held.saved(stored)
+        names, leaves = self._held.unsaved()
         if names:
-            stored |= writer.now(names, self._cohort.read([self._held.rows[name] for name in names]))
-        return Saved(stored) if stored else None
+            stored |= writer.now(names, leaves)
+        return self._saved(stored) if stored else None
+
+    def _saved(self, stored: Stored) -> Saved:
+        self._held.saved(stored)
+        return Saved(stored)
 
     def _the_writer(self) -> Writer:
         assert self._writer is not None

@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ramet.core.messages import COPY, HELD, StoredCheckpoint
+from ramet import mixing
+from ramet.core.messages import COPY, HELD
 from ramet.errors import CheckpointError, DamageError
 from ramet.executor.vector.cohort import Cohort
 from ramet.executor.vector.program import Leaves
-from ramet.executor.vector.work import Name, Work
+from ramet.executor.vector.work import Name, Work, name_of
 from ramet.executor.vector.writer import states_of
 
 
@@ -22,27 +23,44 @@ class Held:
         self._weights = weights
         self.rows: dict[Name, int] = {}
         self._aside: dict[Name, Leaves] = {}
+        self._durable: set[Name] = set()
 
     def add(self, name: Name, row: int) -> None:
-        """The state in ``row`` is the checkpoint ``name``; what was put aside for that member is needed no more."""
+        """The state in ``row`` is the checkpoint ``name``."""
         self.rows[name] = row
-        for other in [other for other in self._aside if other[0] == name[0]]:
-            del self._aside[other]
 
     def use_up(self, rows: Collection[int]) -> None:
         """What lies in ``rows`` is trained further, or lost."""
         self.rows = {name: row for name, row in self.rows.items() if row not in rows}
 
-    def put_aside(self, works: Sequence[Work]) -> None:
-        """Copy the states of works that go on past a checkpoint and will not come to their next one at once.
+    def put_aside(self, going: Sequence[Work], everyone: Collection[Work]) -> None:
+        """Copy what ``going`` stand on and are judged at, but of those that come to a decision before all others.
 
-        Others that decide meanwhile may clone them at the checkpoint that they were judged by.
+        Whoever decides before them may clone them there, and a checkpoint of the run that is written meanwhile has to
+        hold them. What nobody of ``everyone`` stands on any more is forgotten.
         """
-        known = [work for work in works if work.name in self.rows]
-        if known:
-            leaves = self._cohort.read([work.row for work in known])
-            for at, work in enumerate(known):
-                self._aside[work.name] = [leaf[at : at + 1] for leaf in leaves]
+        nearest = min(work.distance for work in going)
+        late = [work for work in going if not work.distance <= nearest]
+        needed = {name for work in everyone for name in work.needs}
+        self._aside = {name: leaves for name, leaves in self._aside.items() if name in needed}
+        names = {name for work in late for name in work.needs}
+        fresh = sorted((names & self.rows.keys()) - self._aside.keys())
+        if fresh:
+            leaves = self._cohort.read([self.rows[name] for name in fresh])
+            self._aside |= {name: [leaf[at : at + 1] for leaf in leaves] for at, name in enumerate(fresh)}
+        self._durable &= self.rows.keys() | self._aside.keys()
+
+    def unsaved(self) -> tuple[list[Name], Leaves]:
+        """Return all checkpoints that are in memory alone, and their states."""
+        rows = [name for name in self.rows if name not in self._durable]
+        aside = [name for name in self._aside if name not in self._durable and name not in self.rows]
+        parts = [self._cohort.read([self.rows[name] for name in rows])] if rows else []
+        parts += [self._aside[name] for name in aside]
+        return rows + aside, [np.concatenate(leaves) for leaves in zip(*parts, strict=True)]
+
+    def saved(self, names: Collection[Name]) -> None:
+        """Those lie on disk too."""
+        self._durable.update(names)
 
     # ------------------------------------------------------------------ beginnings
 
@@ -69,7 +87,6 @@ class Held:
                 told = f"checkpoint {name} was in the memory of the executor alone, and is gone"
                 lost.append((work, DamageError(told)))
         moved = [(work.row, self.rows[name]) for work, name in copied if self.rows[name] != work.row]
-        elsewhere = {name: self.rows[name] for _, name in copied}
         if moved:  # first of all: what is copied is what is there now
             self._cohort.copy([to for to, _ in moved], [of for _, of in moved])
         if founders:
@@ -81,8 +98,7 @@ class Held:
         written = [work for work in (*founders, *stored, *[work for work, _ in aside]) if work not in gone]
         self.use_up({work.row for work in written} | {to for to, _ in moved})
         for work, name in copied:
-            self.rows.setdefault(name, work.row if elsewhere[name] not in self.rows.values() else elsewhere[name])
-        self._mix([work for work in works if work.assignment.weights != COPY and work not in gone])
+            self.rows.setdefault(name, work.row)  # where the row that it was in is another's now
         return lost
 
     def _load(self, works: Sequence[Work]) -> list[tuple[Work, CheckpointError]]:
@@ -100,8 +116,9 @@ class Held:
         self._cohort.write([work.row for work in works], leaves)
         return []
 
-    def _mix(self, works: Sequence[Work]) -> None:
+    def mix(self, works: Sequence[Work]) -> None:
         """Let weights be what the strategy asks for: shares of those that were there and of new ones."""
+        works = [work for work in works if work.assignment.weights != COPY]
         if works and self._weights:
             shares = [work.assignment.weights for work in works]
             mixed(self._cohort, [work.row for work in works], shares, self._weights)
@@ -110,16 +127,18 @@ class Held:
 
 
 def mixed(cohort: Cohort, at: Sequence[int], shares: Sequence[Sequence[float]], weights: Sequence[str]) -> None:
-    """Mix in the rows ``at`` shares of the weights that are there and of newly initialised ones; name their leaves."""
+    """Mix in the rows ``at`` shares of the weights that are there and of newly initialised ones; name their leaves.
+
+    What is no floating point number is taken from the new ones, as by `ramet.inherited`.
+    """
     mine, fresh, names = cohort.read(at), cohort.fresh(at), cohort.program.names()
     for leaf, name in enumerate(names):
-        if any(name == part or name.startswith(f"{part}/") for part in weights):
-            keep, share = np.array(shares).T.reshape(2, -1, *[1] * (mine[leaf].ndim - 1))
-            mine[leaf] = (keep * mine[leaf] + share * fresh[leaf]).astype(mine[leaf].dtype)
+        if is_part(name, weights):
+            for row, (keep, share) in enumerate(shares):
+                mine[leaf][row] = mixing.mixed(mine[leaf][row], fresh[leaf][row], keep, share)
     cohort.write(at, mine)
 
 
-def name_of(checkpoint: StoredCheckpoint) -> Name:
-    """Return the name of a checkpoint that is held."""
-    segment, _, iteration = str(checkpoint.path).partition("/")
-    return int(segment), int(iteration)
+def is_part(name: str, weights: Sequence[str]) -> bool:
+    """Return whether a leaf is one of the ``weights``, or lies in them."""
+    return any(name == part or name.startswith(f"{part}/") for part in weights)

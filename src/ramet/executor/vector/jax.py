@@ -34,7 +34,7 @@ def _devices(asked: Any) -> list[Any]:
     Raises:
         ConfigError: there are not so many, or those are none.
     """
-    there = jax.devices()
+    there: list[Any] = jax.devices()
     if asked is None:
         return there[:1]
     if isinstance(asked, int):
@@ -97,6 +97,7 @@ class JaxProgram:
             _, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
         except Exception as error:
             raise TrainableError(self._why(error)) from error
+        self.reported = list(metrics)
         for name, metric in metrics.items():
             if metric.shape[2:]:
                 raise TrainableError(
@@ -216,10 +217,10 @@ class JaxProgram:
         hparams: Mapping[str, npt.NDArray[Any]],
     ) -> tuple[Any, Any]:
         """See `ramet.executor.vector.program.Program`."""
-        segments, arrays = self._given(segments, hparams)
-        return self._train_of(reports)(
-            block, segments, jax.device_put(iterations.astype(np.uint32), self._by_row), arrays
-        )
+        named, arrays = self._given(segments, hparams)
+        begun = jax.device_put(iterations.astype(np.uint32), self._by_row)
+        after, pending = self._train_of(reports)(block, named, begun, arrays)
+        return after, pending
 
     def metrics(self, pending: Any) -> dict[str, npt.NDArray[Any]]:
         """See `ramet.executor.vector.program.Program`."""

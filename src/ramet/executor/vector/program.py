@@ -27,6 +27,8 @@ class Program(Protocol):
     """
 
     rows: int
+    reported: list[str]
+    """The names of the metrics that a report has."""
 
     def begin(self, segments: npt.NDArray[np.int64], hparams: Mapping[str, npt.NDArray[Any]]) -> Block:
         """Return a block of newly initialised rows; both arguments have one entry a row."""

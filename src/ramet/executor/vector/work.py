@@ -69,6 +69,7 @@ class Work:
     __slots__ = (
         *(
             "assignment",
+            "decided",
             "elapsed",
             "iteration",
             "latest",
@@ -78,6 +79,7 @@ class Work:
             "row",
             "setup",
             "since",
+            "standing",
             "stops",
         ),
         *("unmixed", "waiting"),
@@ -92,6 +94,11 @@ class Work:
         self.unmixed = assignment.weights != COPY
         self.since = 0.0  # when it handed over last: what is waited from then on is no training
         self.latest = -math.inf  # on the run's time_attr, where that is a metric
+        start = assignment.checkpoint
+        self.standing = name_of(start) if start is not None and start.kind == HELD else None
+        """The checkpoint that it goes on from, if that is held in memory."""
+        self.decided: Name | None = None
+        """The one at its last decision point: others that decide before its next one judge it there."""
 
     @property
     def name(self) -> Name:
@@ -115,6 +122,27 @@ class Work:
             return 1
         counts = (self.stops.iteration - self.iteration, self.stops.compute - self.compute)
         return max(1, min(self.lease.until - self.iteration, *counts))
+
+    @property
+    def distance(self) -> float:
+        """After how many reports it comes to its decision point, or is over; NaN where only those will tell."""
+        if self.recalled:
+            return 1
+        if self.setup.time_attr != "training_iteration" and self.lease.until < math.inf:
+            return math.nan
+        counts = (self.stops.iteration - self.iteration, self.stops.compute - self.compute)
+        return min(self.lease.until - self.iteration, *counts)
+
+    @property
+    def needs(self) -> list[Name]:
+        """The checkpoints in memory that it goes on from, and is judged at."""
+        return [name for name in (self.standing, self.decided) if name is not None]
+
+    def stands(self) -> None:
+        """It has handed over its state as a checkpoint."""
+        self.standing = self.name
+        if self.latest >= self.lease.until:
+            self.decided = self.name
 
     def take_in(self, told: Told, seconds: float) -> tuple[Block, str | None]:
         """Take in the reports of a dispatch that took so long; return them without a checkpoint, and why it is over."""
@@ -175,3 +203,9 @@ class Work:
 def path_of(name: Name) -> str:
     """Return how a checkpoint that is held is named in messages."""
     return f"{name[0]}/{name[1]}"
+
+
+def name_of(checkpoint: StoredCheckpoint) -> Name:
+    """Return the name of a checkpoint that is held."""
+    segment, _, iteration = str(checkpoint.path).partition("/")
+    return int(segment), int(iteration)
