@@ -28,7 +28,13 @@ PICTURES = {
     "vector_after.py": [],
 }
 """Which pictures each leaves in the folder that it is given. One without a picture takes no options."""
-NEEDS = {"vector_ppo.py": ["jax", "gymnax", "scipy"], "vector_torch.py": ["torch"]}
+NEEDS = {
+    "vector_before.py": ["jax", "optax"],
+    "vector_after.py": ["jax", "optax"],
+    "vector_digits.py": ["jax", "optax"],
+    "vector_ppo.py": ["jax", "optax", "gymnax"],
+    "vector_torch.py": ["torch"],
+}
 """What an example needs besides what the tests do."""
 
 
