@@ -15,7 +15,7 @@ import ramet  # noqa: E402
 from ramet.schedulers import Decision  # noqa: E402
 
 MEMBERS = 7
-STOP = 14
+STOP = 12
 
 
 def init(key, hparams):
@@ -101,7 +101,7 @@ def is_proven(results):
         assert float(state["weights/w"].sum()) == pytest.approx(rows[point.checkpoint]["score"])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_decided_rows_hold_the_right_models(tmp_path, seed):
     """Swaps, chains, restarts and mixtures, all at once: at once, in turn and one by one the rows are the same."""
     whole = run(tmp_path / "whole", ramet.VectorExecutor(checkpoint_every=2), seed)
@@ -114,7 +114,7 @@ def test_whatever_is_decided_rows_hold_the_right_models(tmp_path, seed):
         assert told(alone.experiment_path)["rows"] == told(whole.experiment_path)["rows"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_whenever_it_is_decided_rows_hold_the_right_models(tmp_path, seed):
     """Members that decide at times of their own, and clone others halfway, get the models that those were judged by."""
     whole = run(tmp_path / "whole", ramet.VectorExecutor(checkpoint_every=3), seed, uneven=True)
@@ -130,7 +130,7 @@ def test_a_run_of_uneven_members_that_dies_goes_on_from_what_was_saved(tmp_path)
     with pictures(folder, tmp_path) as taken:
         run(folder, ramet.VectorExecutor(checkpoint_every=2), 1, uneven=True)
     began = [picture for picture in taken if "after commit" in picture.name and ramet.Tuner.can_restore(picture)]
-    for picture in began[::2]:
+    for picture in began[::4]:
         saved = happened(picture, "Saved")
         before = told(picture)["rows"]
         results = ramet.Tuner.restore(picture, LINKS).fit()

@@ -183,7 +183,7 @@ moves = st.lists(st.integers(0, 7), unique=True, min_size=1, max_size=8).flatmap
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(moves)
 def test_a_move_is_simultaneous(shared, move):
     """What is copied is what was there before, cycles and chains included; no other row changes by a bit."""
@@ -196,7 +196,7 @@ def test_a_move_is_simultaneous(shared, move):
         assert new.tobytes() == old[source].tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.permutations(range(8)), st.integers(1, 8), st.randoms(use_true_random=False))
 def test_what_is_put_is_taken(shared, order, count, random):
     """Rows that are taken and put back elsewhere are there, in any order and number, and all others as they were."""
@@ -270,7 +270,7 @@ def pairwise():
     return program(2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(ops)
 def test_rows_in_turn_are_rows_at_once(shared, pairwise, doings):
     """Whatever is done to five rows, two at a time they hold the same bits, and only what was meant has changed."""

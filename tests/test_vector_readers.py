@@ -105,7 +105,7 @@ def test_every_model_that_is_there_can_be_had(made, name, tmp_path):
 
 
 @pytest.mark.parametrize("plot", PLOTS)
-@pytest.mark.parametrize("name", ["whole", "ahead", "resumed"])
+@pytest.mark.parametrize("name", ["ahead", "resumed"])
 def test_every_plot_is_drawn(made, name, plot):
     """No plot stumbles over such a run, on paper or on the screen."""
     import matplotlib as mpl
