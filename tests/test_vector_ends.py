@@ -1,5 +1,6 @@
 """How a population in one program ends, early or wounded: budgets, failures, damage, and what is kept of it."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from vectors import WALK, happened, init, pbt, same_states, states, step, told, 
 import ramet  # noqa: E402
 from ramet import fsck, loop  # noqa: E402
 from ramet.record import Record  # noqa: E402
+from ramet.store import stacks  # noqa: E402
 
 
 def directories(results):
@@ -194,9 +196,9 @@ def test_members_whose_states_are_damaged_go_on_from_older_ones(tmp_path, ended,
     """A damaged stack costs what was trained since the one before, all of them all; the run says so, and ends."""
     folder = tmp_path / "run"
     shutil.copytree(ended.experiment_path, folder)
-    stacks = sorted(Path(folder, "checkpoints").iterdir(), key=lambda path: path.name.split("-")[2])
-    assert len(stacks) == 3
-    for stack in stacks[-1:] if how_many == "the last" else stacks:
+    written = sorted(Path(folder, "checkpoints").iterdir(), key=lambda path: path.name.split("-")[2])
+    assert len(written) == 3
+    for stack in written[-1:] if how_many == "the last" else written:
         DAMAGES[name](stack)
     assert len(fsck.check(folder)) >= 4
     again = ramet.Tuner.restore(folder, WALK, stop={"training_iteration": 12}).fit()
@@ -280,3 +282,48 @@ def test_counts_among_the_weights_begin_anew(tmp_path):
     assert clones
     for clone in clones:
         assert rows[clone.segment, clone.iteration + 1]["batches"] == 1
+
+
+# ---------------------------------------------------------------------- the disk
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path, monkeypatch, at):
+    """States that could not be written, while training went on or at the end, are written later; it is told once."""
+    real, calls = stacks.written, []
+
+    def written(directory, names, leaves):
+        calls.append(directory)
+        if len(calls) == at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(directory, names, leaves)
+
+    monkeypatch.setattr(stacks, "written", written)
+    monkeypatch.setattr("ramet.executor.vector.executor.ROOM_SECONDS", 0.0)
+    results = tuner(tmp_path / "run", ramet.VectorExecutor(checkpoint_every=1), stop=9).fit()
+    assert len(calls) >= 3
+    assert results.errors == []
+    assert [int(state["steps"]) for state in states(results)] == [18] * 6
+    notes = happened(results.experiment_path, "Noted")
+    assert len(notes) == (len(calls) >= at)
+    assert all("cannot be saved" in note.text for note in notes)
+    directories(results)
+    assert not any(path.name.startswith("tmp-") for path in Path(results.experiment_path, "checkpoints").iterdir())
+
+
+def test_a_disk_that_fails_ends_the_run(tmp_path, monkeypatch):
+    """What is no lack of room is an error of the run, which can be taken up from what was saved before."""
+    real, calls = stacks.written, []
+
+    def written(directory, names, leaves):
+        calls.append(directory)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(directory, names, leaves)
+
+    monkeypatch.setattr(stacks, "written", written)
+    with pytest.raises(OSError, match="Input/output"):
+        tuner(tmp_path / "run", ramet.VectorExecutor(checkpoint_every=1), stop=12).fit()
+    again = ramet.Tuner.restore(tmp_path / "run", WALK).fit()
+    assert [int(state["steps"]) for state in states(again)] == [24] * 6
+    directories(again)
