@@ -55,8 +55,8 @@ def judged(discriminator, points):
 
 
 def discriminators_loss(discriminator, generator, data, key):
-    fakes = made(generator, key, BATCH)
-    return (softplus(-judged(discriminator, data)) + softplus(judged(discriminator, fakes))).mean()
+    wrong = judged(discriminator, made(generator, key, BATCH))
+    return (softplus(-judged(discriminator, data)) + softplus(wrong)).mean()
 
 
 def generators_loss(generator, discriminator, key):
@@ -64,8 +64,7 @@ def generators_loss(generator, discriminator, key):
 
 
 def optimisers(hparams):
-    betas = (0.5, 0.9)
-    return torch_optim.Adam(hparams["lr_generator"], betas), torch_optim.Adam(hparams["lr_discriminator"], betas)
+    return [torch_optim.Adam(hparams[f"lr_{of}"], betas=(0.5, 0.9)) for of in ("generator", "discriminator")]
 
 
 def init(key, hparams):
@@ -138,6 +137,7 @@ def main():
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
+    torch.set_num_threads(1)  # so small operations gain nothing by more, and where others work too they lose a lot
     results = run(arguments)
     best = results.get_best_result()
     print(f"The best generator's distance from the data is {best.metrics['distance']:.4f}, by this schedule:")

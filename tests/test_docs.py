@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import importlib
-import importlib.util
 import inspect
 import os
 import pkgutil
@@ -14,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +116,9 @@ def test_the_code_of_a_page_runs(page, tmp_path):
             # At their own lines, so that a traceback points into the page.
             text = found.text.split("\n")
             lines[found.line : found.line + len(text)] = text
+    for library in ("jax", "torch"):
+        if any(re.match(rf"(import|from) {library}\b", line) for line in lines) and not find_spec(library):
+            pytest.skip(f"{page.name} needs {library}, which is not installed")
     script = tmp_path / f"{page.stem}.py"
     script.write_text("\n".join(lines), encoding="utf-8")
 
@@ -141,7 +144,7 @@ def test_the_readmes_commands_need_nothing_but_python(name, extra, program):
 def doctested() -> list[str]:
     """Return the modules whose docstrings hold examples."""
     names = ["ramet", *(module.name for module in pkgutil.walk_packages(ramet.__path__, "ramet."))]
-    sources = {name: importlib.util.find_spec(name) for name in names if name not in SIDE_EFFECTS}
+    sources = {name: find_spec(name) for name in names if name not in SIDE_EFFECTS}
     return [name for name, spec in sources.items() if spec and spec.origin and ">>> " in Path(spec.origin).read_text()]
 
 

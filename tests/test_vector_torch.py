@@ -29,6 +29,15 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 """Rows of blocks of other sizes are added up in another order; a float32 keeps seven digits."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Let torch calculate in one thread: several wait for each other where other tests run beside."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def init(key, hparams):
     return {"net": torch_random.parameters(key, NETWORK), "steps": 0, "nothing": None}
 

@@ -104,6 +104,8 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
         # First the settings: who repeats a call that died in between changes what it asked for once more.
         settings.save(past.folder, tuner.param_space, tuner.tune, tuner.run)
         setup = _setup(tuner, engine, past.folder, population.facts.get("run", past.folder.name), population.seed)
+        if tuner.failure.exhausted == "replace":  # who had failed may train again
+            members = len(founders)
         return _run(tuner, setup, engine, record, executor, max(members, 1), taken_up)
 
 

@@ -284,6 +284,12 @@ class Tuner:
                 f"FailureConfig(report_timeout_s={self.failure.report_timeout_s:g}) needs an executor that can end a "
                 f"function that hangs, and {type(executor).__name__} cannot: use RunConfig(executor='process')"
             )
+        at_once = self.tune.max_concurrent_trials
+        if at_once and getattr(executor, "together", False) and at_once < self.space.members(self.tune.num_samples):
+            raise ConfigError(
+                f"TuneConfig(max_concurrent_trials={at_once}) cannot be kept by {type(executor).__name__}, which "
+                f"trains all members in one dispatch: for fewer on the device at once, VectorExecutor(rows={at_once})"
+            )
         return executor
 
 

@@ -12,7 +12,7 @@ from ramet.executor.base import Output
 from ramet.executor.endings import raised
 from ramet.executor.room import ROOM_SECONDS, lacks_room
 from ramet.executor.vector.cohort import Cohort, program_of, vector_trainable
-from ramet.executor.vector.held import Held
+from ramet.executor.vector.held import Held, is_part
 from ramet.executor.vector.values import Values
 from ramet.executor.vector.work import Told, Work
 from ramet.executor.vector.writer import Stored, Writer
@@ -90,7 +90,15 @@ class VectorExecutor:
         """
         del rules
         self._mutable, self._founders = mutable, founders
-        self.reported = program_of(vector_trainable(trainable), Values(founders, mutable), 1, 0).reported
+        known = vector_trainable(trainable)
+        program = program_of(known, Values(founders, mutable), 1, 0, self.devices)
+        self.reported = program.reported
+        for part in known.weights:
+            if not any(is_part(name, (part,)) for name in program.names()):
+                raise ConfigError(
+                    f"VectorTrainable(weights={known.weights}): nothing in the state that init returns is called "
+                    f"{part!r}; it has {', '.join(program.names())}"
+                )
 
     def open(self, setup: Setup, trainable: Any, members: int) -> None:
         """Compile, and make room for the members' rows."""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch.utils import _pytree as pytree
 
-import ramet
 from ramet.draws import entropy
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.vector.philox import fold_in, key
@@ -31,7 +30,7 @@ DREW = "called random operation"
 WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Types by their bytes."""
 
-NOT_THE_USERS = str(Path(torch.__file__).parent), str(Path(ramet.__file__).parent)
+NOT_THE_USERS = str(Path(torch.__file__).parent), str(Path(__file__).parents[2])
 
 
 class Rows(NamedTuple):
@@ -206,7 +205,7 @@ class TorchProgram:
             raise TrainableError(
                 f"{name}() looks at the value of {f'the hyperparameter {names}' if names else 'a tensor'} ({place}), "
                 "but it runs once for all members, and each has its own: write torch.where(condition, a, b) for if, "
-                "let all members have the same value, or train a function of one member with "
+                "close over a value that all members share, or train a function of one member with "
                 "RunConfig(executor='process')"
             ) from error
 
