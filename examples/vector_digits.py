@@ -7,7 +7,7 @@ weight decay and in how much noise is added to what they see. All of them are ro
 below is the training of one network, and ``ramet.VectorTrainable`` makes the population of it. The picture is
 ``vector_digits.png``.
 
-It takes ``pip install ramet[plot] jax optax scikit-learn``.
+It takes ``pip install ramet[jax,plot] optax scikit-learn``.
 """
 
 import argparse

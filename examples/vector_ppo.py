@@ -10,7 +10,7 @@ al. 2016 (High-Dimensional Continuous Control Using Generalized Advantage Estima
 How fast an agent should learn, how far it should look ahead, how much it should try out, and how far it may go from the
 policy that gathered its data, the population finds out. The picture is ``vector_ppo.png``.
 
-It takes ``pip install ramet[plot] jax optax gymnax six``; gymnax does not say that it needs the last one.
+It takes ``pip install ramet[jax,plot] optax gymnax six``; gymnax does not say that it needs the last one.
 """
 
 import argparse
@@ -208,7 +208,8 @@ def run(members, seed, reports=None, scheduler=None, folder=None, **changed):
 
 
 def show(arguments):
-    results = run(arguments.members, arguments.seed, 8 if arguments.smoke_test else 40)
+    members, reports = (8, 8) if arguments.smoke_test else (arguments.members, 40)
+    results = run(members, arguments.seed, reports)
     best = results.get_best_result()
     solved = sum(result.metrics["return"] >= SOLVED for result in results)
     print(f"{solved} of {len(results)} agents hold the pole for {SOLVED} steps or more, the best one for")
@@ -276,13 +277,12 @@ def seconds(members, seed, reports):
 
 
 def solve(arguments):
-    reports = 4 if arguments.smoke_test else 200
-    alone = [seconds(1, arguments.seed + other, reports) for other in range(1 if arguments.smoke_test else 5)]
-    one, many = np.median(alone, 0), seconds(arguments.members, arguments.seed, reports)
-    for members, row in ((1, one), (arguments.members, many)):
-        print(f"{members} agents: {row[0]:.1f} s, {row[1]:.2f} s without compiling, {row[2]:.0f} updates each")
-    print(f"{arguments.members} agents take {many[0] / one[0]:.1f} times as long as one, without compiling", end=" ")
-    print(f"{many[1] / one[1]:.1f} times")
+    members, seeds, reports = (8, 1, 4) if arguments.smoke_test else (arguments.members, 5, 200)
+    one = np.median([seconds(1, arguments.seed + other, reports) for other in range(seeds)], 0)
+    many = seconds(members, arguments.seed, reports)
+    for count, row in ((1, one), (members, many)):
+        print(f"{count:4} at once: {row[0]:.1f} s, {row[1]:.2f} s without compiling, {row[2]:.0f} updates each")
+    print(f"{members} take {many[0] / one[0]:.1f} times as long as one, without compiling {many[1] / one[1]:.1f} times")
 
 
 def main():
@@ -292,7 +292,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder for the picture")
     parser.add_argument("--compare", action="store_true", help="compare with random search")
     parser.add_argument("--solve", action="store_true", help="measure how long N agents take, and one")
-    parser.add_argument("--smoke-test", action="store_true", help="end early")
+    parser.add_argument("--smoke-test", action="store_true", help="few agents, and end early")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     (compare if arguments.compare else solve if arguments.solve else show)(arguments)

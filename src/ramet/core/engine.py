@@ -243,6 +243,8 @@ class Engine:
 
     def _run_rules(self, segment: int, member: Member, block: Block) -> bool:
         """Ask the stoppers that judge the whole run; their leases are one report long, so a block is one row."""
+        if not self.rules.run:
+            return False
         for name, one, everyone in self._judged(
             self.population, member, block.first, block.last, block.rows, block.clock
         ):
@@ -252,7 +254,7 @@ class Engine:
                 self._over = self._over or f"{name} ended the run"
             elif everyone and self.population.ended is None:
                 self._do(Ended(f"{name} ended the run"))
-        return bool(self.rules.run) and (not member.live or self.population.ended is not None)
+        return not member.live or self.population.ended is not None
 
     def _judged(
         self, population: Population, member: Member, first: int, last: int, rows: bytes | str, clock: float

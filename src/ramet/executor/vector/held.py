@@ -56,6 +56,8 @@ class Held:
         aside = [name for name in self._aside if name not in self._durable and name not in self.rows]
         parts = [self._cohort.read([self.rows[name] for name in rows])] if rows else []
         parts += [self._aside[name] for name in aside]
+        if len(parts) == 1:  # as usual; a copy of all states would take its time
+            return rows + aside, parts[0]
         return rows + aside, [np.concatenate(leaves) for leaves in zip(*parts, strict=True)]
 
     def saved(self, names: Collection[Name]) -> None:
