@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("jax")
 
-from vectors import MUTATIONS, SPACE, WALK, happened, pbt, same_states, states, told, tuner
+import jax.numpy as jnp
+from vectors import MUTATIONS, SPACE, WALK, happened, init, pbt, same_states, states, step, told, tuner
 
 import ramet
 
@@ -186,3 +187,28 @@ def test_members_may_be_added_when_a_run_is_taken_up(tmp_path):
     ).fit()
     is_sound(again)
     assert [result.iteration for result in again] == [14] * 8
+
+
+def test_done_ends_a_member_in_the_report_that_says_so(tmp_path):
+    """A member that reports that it is done is over there, from the very first lease on, with its model of then."""
+
+    def ended(state, hparams, key):
+        after, metrics = step(state, hparams, key)
+        return after, {**metrics, "done": after["steps"] >= 2 * hparams["pace"]}
+
+    trainable = ramet.VectorTrainable(init, ended)
+    results = tuner(tmp_path / "run", trainable=trainable, scheduler=ramet.FIFO(), stop=9).fit()
+    assert [result.iteration for result in results] == [2, 4] * 3
+    assert [int(state["steps"]) for state in states(results)] == [2, 4] * 3
+
+
+def test_metrics_of_half_precision_are_numbers(tmp_path):
+    """What is computed in half precision is reported as the mean of its steps, to more than half a precision."""
+
+    def half(state, hparams, key):
+        after, metrics = step(state, hparams, key)
+        return after, {**metrics, "half": (1000 + after["steps"] % 2 * 8.0).astype(jnp.bfloat16)}
+
+    trainable = ramet.VectorTrainable(init, half, steps_per_report=4)
+    results = tuner(tmp_path / "run", trainable=trainable, scheduler=ramet.FIFO(), stop=2).fit()
+    assert [result.metrics["half"] for result in results] == [1004.0] * 6

@@ -113,7 +113,7 @@ class VectorExecutor:
         self._dispatched = self._waited = 0.0
         self._endings: list[Ending] = []  # what a dispatch has come to, and is not yet handed over
         self._said: list[Handover] = []
-        self._columns: tuple[str, ...] = ()
+        self._columns = tuple(self.reported)  # "done" ends a member in its own report, from the first one on
         self._row_of: dict[int, int] = {}
         self._boundaries = 0
 

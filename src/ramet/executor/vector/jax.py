@@ -98,7 +98,11 @@ class JaxProgram:
         except Exception as error:
             raise TrainableError(self._why(error)) from error
         self.reported = list(metrics)
+        if not metrics:
+            raise TrainableError("step returns an empty dict of metrics: return at least one number")
         for name, metric in metrics.items():
+            if not any(jnp.issubdtype(metric.dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)):
+                raise TrainableError(f"the metric {name!r} is of type {metric.dtype}: report a number, or a truth")
             if metric.shape[2:]:
                 raise TrainableError(
                     f"the metric {name!r} is an array of shape {metric.shape[2:]} for each member: report one number, "
@@ -291,7 +295,13 @@ def _flat(metrics: Any) -> dict[str, Any]:
     if not isinstance(metrics, Mapping):
         raise TypeError(f"metrics are a {type(metrics).__name__}, not a dict")
     found = jax.tree_util.tree_leaves_with_path(metrics)
-    return {"/".join(map(_part, path)): jnp.asarray(leaf) for path, leaf in found}
+    return {"/".join(map(_part, path)): _wide(jnp.asarray(leaf)) for path, leaf in found}
+
+
+def _wide(metric: Any) -> Any:
+    """Return a metric of a half precision as one that can be added up, and that numpy knows."""
+    half = jnp.issubdtype(metric.dtype, jnp.floating) and metric.dtype.itemsize < 4
+    return metric.astype(jnp.float32) if half else metric
 
 
 def _part(key: Any) -> str:
