@@ -112,6 +112,8 @@ def _dtype(name: Any) -> np.dtype[Any]:
         try:
             import ml_dtypes  # comes with jax, whose types these are
         except ImportError as error:
+            if not name.startswith(("bfloat", "float4", "float6", "float8", "int2", "int4", "uint2", "uint4")):
+                raise ValueError(f"{name!r:.40} is no type of numbers") from error
             raise CheckpointError(f"an array of type {name:.40} needs ml_dtypes: pip install ml_dtypes") from error
         dtype = np.dtype(getattr(ml_dtypes, name, None) or "O")
     if dtype.hasobject or (dtype.itemsize not in _WORDS and not _is_numpys(dtype)) or dtype.kind in "USMm":
