@@ -78,8 +78,9 @@ def _apart(asked: Asked) -> Iterator[Figure | Skipped]:
             yield Figure.of(PART, f"{members} members, {word}: member-steps a second", "/s", told["rate"])
         both = ratios(rates["vector"], rates["process"])
         yield Figure.of(PART, f"{members} members: one program ÷ apart", "x", both)
-        if asked.ray is None:
-            yield Skipped(PART, f"{members} members on Ray Tune", "it is not installed")
+        if asked.ray is None or members > 8:
+            why = "it is not installed" if asked.ray is None else "it would take more than ten minutes"
+            yield Skipped(PART, f"{members} members on Ray Tune", why)
             continue
         try:
             told = call("vector_ray.py", *size, "--boundaries", asked.size(4, 3), python=asked.ray, limit=600).told

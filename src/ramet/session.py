@@ -172,6 +172,11 @@ def place() -> tuple[int, int, int]:
     return _current.setup.seed, _current.assignment.segment, _current.assignment.iteration
 
 
+def is_last() -> bool:
+    """Return whether a stop rule that counts reports ends this work with the next one. For `ramet` itself."""
+    return False if _current is None else _current.is_last()
+
+
 def rng() -> np.random.Generator:
     """Return the generator to draw from in this function: it repeats exactly, whatever else draws.
 

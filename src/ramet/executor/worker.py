@@ -217,6 +217,10 @@ class Session:
             return self._now() - self._zero >= self.lease.until
         return self._latest_time >= self.lease.until
 
+    def is_last(self) -> bool:
+        """Return whether a count of reports ends the work with the next one."""
+        return self.iteration + 1 >= self._stops.iteration or self.compute + 1 >= self._stops.compute
+
     def rng(self) -> np.random.Generator:
         """Return the stretch's own generator, seeded anew at every checkpoint."""
         if self._generator is None:

@@ -47,7 +47,7 @@ def train(trainable: VectorTrainable, config: dict[str, Any]) -> None:
         _, metrics = Told.of(cohort.metrics()).row(0)
         iteration += 1
         saved = None
-        if session.should_checkpoint():
+        if session.should_checkpoint() or session.is_last():
             saved = Checkpoint.from_dict(dict(zip(names, (leaf[0] for leaf in cohort.read([0])), strict=True)))
         session.report(metrics, checkpoint=saved)
 

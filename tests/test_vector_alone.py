@@ -1,0 +1,32 @@
+"""A member of a population that is its own program, on executors of training functions."""
+
+from __future__ import annotations
+
+import pytest
+
+import ramet
+
+jax = pytest.importorskip("jax")
+
+
+def init(key, hparams):
+    return {"x": jax.random.normal(key, ())}
+
+
+def step(state, hparams, key):
+    x = state["x"] * 0.9
+    return {"x": x}, {"score": -(x**2)}
+
+
+@pytest.mark.parametrize("executor", ["inline", "process", "vector"])
+def test_who_is_ended_by_a_count_of_reports_leaves_its_model(tmp_path, executor):
+    """Where nothing is ever decided too, each member's last state is there, and is the one that it reported."""
+    tuner = ramet.Tuner(
+        ramet.VectorTrainable(init, step),
+        tune_config=ramet.TuneConfig(metric="score", mode="max", num_samples=2, seed=1),
+        run_config=ramet.RunConfig(storage_path=tmp_path, stop={"training_iteration": 7}, executor=executor, verbose=0),
+    )
+    for result in tuner.fit():
+        assert result.iteration == 7
+        x = float(result.checkpoint.to_dict()["x"])
+        assert result.metrics["score"] == pytest.approx(-(x**2))
