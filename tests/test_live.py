@@ -303,6 +303,25 @@ def test_verbose_two_tells_batches(capsys: pytest.CaptureFixture[str], tmp_path:
         assert capsys.readouterr().out.splitlines()[1:] == expected
 
 
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_many_that_do_the_same_at_once_are_told_in_few_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, verbose: int
+) -> None:
+    """Of a thousand members that end together some are named and the rest counted; notes, and verbose=2, tell all."""
+    population = founded(50)
+    display = LinesDisplay(verbose)
+    display.start(tmp_path, population)
+    events = [event for number in range(50) for event in trained(population, number, 5, float(number))]
+    events += [event for number in range(50) for event in applied(population, Finished(number, "done"))]
+    events += [event for number in range(30) for event in applied(population, Noted(f"{number}", f"note {number}"))]
+    display.events(events, population)
+    lines = capsys.readouterr().out.splitlines()[1:]
+
+    assert sum("finished at iteration 5" in line for line in lines) == (20 if verbose == 1 else 50)
+    assert sum(line.startswith("note: ") for line in lines) == 30
+    assert (lines[-1] == "… and 30 more lines like these: RunConfig(verbose=2) writes all") == (verbose == 1)
+
+
 def test_status_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A long silence is broken by a line that says how far the run is."""
     population = founded(2)

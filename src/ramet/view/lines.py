@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramet.core.events import Event, Failed
+from ramet.core.events import Event, Failed, Noted
 from ramet.core.population import Population
 from ramet.view.live import Display
 from ramet.view.standing import best, exploits, progress, reports, standings
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 STATUS_SECONDS = 30.0
+
+AT_ONCE = 20
+"""Lines on events of one kind that happen at once, at most: a thousand members that decide together are a thousand."""
 
 _ASCII = str.maketrans({"←": "<-", "→": "->", "…": "...", "–": "-", "·": "-", "━": "-"})
 
@@ -79,9 +83,15 @@ class LinesDisplay(Display):
         """Write a line for each event that is worth one."""
         folder = self._folder or Path()
         lines: list[Line] = []
+        kinds = Counter[type[Event]]()
         for event, decided in told(events, self.verbose):
-            lines += wording(event, decided, population, folder, whole=not self._failed)
+            kinds[type(event)] += 1
+            if self.verbose > 1 or kinds[type(event)] <= AT_ONCE or isinstance(event, Noted):
+                lines += wording(event, decided, population, folder, whole=not self._failed)
             self._failed |= isinstance(event, Failed)
+        left = sum(max(count - AT_ONCE, 0) for kind, count in kinds.items() if kind is not Noted)
+        if left and self.verbose < 2:
+            lines.append([(f"… and {left} more lines like these: RunConfig(verbose=2) writes all", "dim")])
         self._write(self._folded(lines))
 
     def output(self, member: int | None, text: str) -> None:

@@ -67,23 +67,22 @@ class JaxProgram:
         self.rows = -(-rows // len(self._devices)) * len(self._devices)
         mesh = Mesh(np.array(self._devices), (AXIS,))
         self._by_row, self._everywhere = NamedSharding(mesh, PartitionSpec(AXIS)), NamedSharding(mesh, PartitionSpec())
-        self._by_report = NamedSharding(mesh, PartitionSpec(None, AXIS))
-        keys = _base(seed, "init"), _base(seed, "step"), _base(seed, "evaluate")
-        spec = PartitionSpec(AXIS)
-        begin = jax.shard_map(
-            functools.partial(self._begin, keys[0]), mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False
-        )
+        # Arguments, not constants, or every seed would be a program of its own for JAX's persistent cache.
+        bases = _base(seed, "init"), (_base(seed, "step"), _base(seed, "evaluate"))
+        self._beginnings, self._bases = jax.device_put(bases, self._everywhere)
+        row, same = PartitionSpec(AXIS), PartitionSpec()
+        begin = jax.shard_map(self._begin, mesh=mesh, in_specs=(same, row, row), out_specs=row, check_vma=False)
         self._begun = jax.jit(begin)
-        self._train_of = functools.cache(lambda reports: self._compiled(mesh, keys[1], keys[2], reports))
+        self._train_of = functools.cache(functools.partial(self._compiled, mesh))
         self._moved = jax.jit(_moved, donate_argnums=0, out_shardings=self._by_row)
         self._written = jax.jit(_written, donate_argnums=0, out_shardings=self._by_row)
         self._taken = jax.jit(_taken, out_shardings=self._everywhere)
         self._keys: list[Any] = []
-        one = self._traced(keys)
+        one = self._traced()
         self._tree = jax.tree.structure(one)
         self._names = ["/".join(map(_part, path)) for path, _ in jax.tree_util.tree_leaves_with_path(one)]
 
-    def _traced(self, keys: Sequence[Any]) -> Any:
+    def _traced(self) -> Any:
         """Go through the user's functions without numbers; return the state of one row as shapes.
 
         Raises:
@@ -92,9 +91,9 @@ class JaxProgram:
         shapes = jax.ShapeDtypeStruct((1,), jnp.uint32)
         segments, arrays = self._shapes(1)
         try:
-            one = jax.eval_shape(self._looked_at, keys[0], segments, arrays)
-            train = functools.partial(self._train, keys[1], keys[2], 1)
-            _, metrics = jax.eval_shape(train, one, segments, shapes, arrays)
+            one = jax.eval_shape(self._looked_at, self._beginnings, segments, arrays)
+            train = functools.partial(self._train, 1)
+            _, metrics = jax.eval_shape(train, one, self._bases, segments, shapes, arrays)
         except Exception as error:
             raise TrainableError(self._why(error)) from error
         self.reported = list(metrics)
@@ -131,10 +130,9 @@ class JaxProgram:
         """Whether the functions can be gone through if ``names`` alone are arrays."""
         everything, self._values = self._values, self._values.only(names)
         try:
-            one = jax.eval_shape(self._begin, _base(0, "init"), *self._shapes(1))
-            train = functools.partial(self._train, _base(0, "step"), _base(0, "evaluate"), 1)
             segments, arrays = self._shapes(1)
-            jax.eval_shape(train, one, segments, segments, arrays)
+            one = jax.eval_shape(self._begin, self._beginnings, segments, arrays)
+            jax.eval_shape(functools.partial(self._train, 1), one, self._bases, segments, segments, arrays)
         except Exception:
             return False
         finally:
@@ -166,15 +164,14 @@ class JaxProgram:
         state = jax.tree.map(jnp.asarray, self._mapped(self._trainable.init, arrays, keys))
         return jax.tree.map(lambda leaf: leaf if _is_key(leaf) else jnp.asarray(leaf, leaf.dtype), state)
 
-    def _compiled(self, mesh: Mesh, steps: Any, evaluations: Any, reports: int) -> Any:
-        row, block = PartitionSpec(AXIS), PartitionSpec(None, AXIS)
-        train = functools.partial(self._train, steps, evaluations, reports)
-        mapped = jax.shard_map(train, mesh=mesh, in_specs=(row, row, row, row), out_specs=(row, block), check_vma=False)
+    def _compiled(self, mesh: Mesh, reports: int) -> Any:
+        row, same, by_report = PartitionSpec(AXIS), PartitionSpec(), PartitionSpec(None, AXIS)
+        train, given = functools.partial(self._train, reports), (row, same, row, row, row)
+        mapped = jax.shard_map(train, mesh=mesh, in_specs=given, out_specs=(row, by_report), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
 
-    def _train(
-        self, steps: Any, evaluations: Any, reports: int, state: Any, segments: Any, iterations: Any, arrays: Any
-    ) -> Any:
+    def _train(self, reports: int, state: Any, bases: Any, segments: Any, iterations: Any, arrays: Any) -> Any:
+        steps, evaluations = bases
         folded = jax.vmap(jax.random.fold_in)
         of_steps = jax.vmap(jax.random.fold_in, (None, 0))(steps, segments)
         of_evaluations = jax.vmap(jax.random.fold_in, (None, 0))(evaluations, segments)
@@ -210,7 +207,7 @@ class JaxProgram:
 
     def begin(self, segments: npt.NDArray[np.int64], hparams: Mapping[str, npt.NDArray[Any]]) -> Any:
         """See `ramet.executor.vector.program.Program`."""
-        return self._begun(*self._given(segments, hparams))
+        return self._begun(self._beginnings, *self._given(segments, hparams))
 
     def train(
         self,
@@ -223,7 +220,7 @@ class JaxProgram:
         """See `ramet.executor.vector.program.Program`."""
         named, arrays = self._given(segments, hparams)
         begun = jax.device_put(iterations.astype(np.uint32), self._by_row)
-        after, pending = self._train_of(reports)(block, named, begun, arrays)
+        after, pending = self._train_of(reports)(block, self._bases, named, begun, arrays)
         return after, pending
 
     def metrics(self, pending: Any) -> dict[str, npt.NDArray[Any]]:
