@@ -32,7 +32,7 @@ NEEDS = {
     "vector_before.py": ["jax", "optax"],
     "vector_after.py": ["jax", "optax"],
     "vector_digits.py": ["jax", "optax"],
-    "vector_ppo.py": ["jax", "optax", "gymnax"],
+    "vector_ppo.py": ["jax", "optax", "gymnax", "six"],
     "vector_torch.py": ["torch"],
 }
 """What an example needs besides what the tests do."""

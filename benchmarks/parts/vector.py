@@ -36,12 +36,12 @@ def measure(asked: Asked) -> Iterator[Figure | Skipped]:
 
 def _overhead(asked: Asked) -> Iterator[Figure]:
     for members in (256, 1024):
-        for steps in (20, 100):
+        for steps, boundaries in ((20, 22), (100, 12), (500, 7)):
             size = ("--members", asked.size(members, 4), "--steps", asked.size(steps, 2))
-            size = (*size, "--boundaries", asked.size(12, 5), "--repeats", asked.fewer(5))
+            size = (*size, "--boundaries", asked.size(boundaries, 5), "--repeats", asked.fewer(5))
             told = call("vector.py", "overhead", *size, before=("-W", "ignore")).told
             name = f"{members:,} members, {steps} steps between decisions"
-            target = at_most(1.03) if steps == 100 else None
+            target = at_most(1.03) if steps > 20 else None
             yield Figure.of(PART, f"{name}: by hand", "ms", [1e3 * s for s in told["plain"]])
             yield Figure.of(PART, f"{name}: evolving ÷ by hand", "x", ratios(told["evolving"], told["plain"]), target)
             trips = [1e3 * seconds for seconds in told["trips"]]

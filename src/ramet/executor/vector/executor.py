@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -62,6 +63,7 @@ class VectorExecutor:
         self._founders: Sequence[Mapping[str, Any]] = ()
         self._writer: Writer | None = None
         self._members = 0
+        self._paused_gc = False
 
     def __reduce__(self) -> Any:
         devices = self.devices if isinstance(self.devices, int) else None  # the others are of this process
@@ -119,6 +121,7 @@ class VectorExecutor:
 
     def close(self) -> None:
         """Give everything back; what is being written is finished first."""
+        self._go_on_with_gc()
         if self._writer is not None:
             self._writer.close()
             del self._cohort, self._held
@@ -167,8 +170,11 @@ class VectorExecutor:
         if self._going or self._endings:
             return
         going, begun = self._settled()
-        if not going:
-            return
+        if going:
+            self._dispatch(going, begun)
+        self._go_on_with_gc()
+
+    def _dispatch(self, going: list[Work], begun: list[Work]) -> None:
         reports = int(min(MOST, *(work.left(self._columns) for work in going)))
         self._held.put_aside(going, self._works.values())
         self._held.use_up({work.row for work in going})
@@ -178,6 +184,11 @@ class VectorExecutor:
             self._cohort.train([work.row for work in going], [work.iteration for work in going], reports)
         except Exception as error:
             self._fail(going, error)
+
+    def _go_on_with_gc(self) -> None:
+        if self._paused_gc:
+            gc.enable()
+        self._paused_gc = False
 
     def _settled(self) -> tuple[list[Work], list[Work]]:
         """Bring those that start to their rows; return all that go on, and those of them that have begun."""
@@ -235,6 +246,9 @@ class VectorExecutor:
             told = Told.of(self._cohort.metrics())
             seconds = time.perf_counter() - self._dispatched
             self._columns = told.columns
+            # Cycles are looked for while the device trains, not while it waits: a tenth of a second, at times.
+            self._paused_gc = self._paused_gc or gc.isenabled()
+            gc.disable()
             self._endings = [(work, *work.take_in(told, seconds)) for work in going]
             self._going = []
         except Exception as error:

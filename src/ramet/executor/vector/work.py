@@ -193,7 +193,7 @@ class Work:
     def carrying(self, block: Block, stored: StoredCheckpoint, waited: float, saving: float) -> Block:
         """Return ``block`` with the checkpoint that its last report carries."""
         spent = (self.row, 0, int(saving * 1e9), int(waited * 1e9), time.time_ns())
-        return block._replace(stored=stored, stopping=self.stops.states, spent=spent)
+        return Block(*block[:8], stored, self.stops.states, False, spent)  # _replace takes eight times as long
 
     def held(self, size: int) -> StoredCheckpoint:
         """Return its state as a checkpoint that is held in memory."""
