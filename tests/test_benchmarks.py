@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 
 NEEDS = {
+    "vector": "jax",
     "network": "sklearn",
     "digits": "sklearn",
     "triangle_ray": "ray",
