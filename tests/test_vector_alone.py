@@ -18,6 +18,17 @@ def step(state, hparams, key):
     return {"x": x}, {"score": -(x**2)}
 
 
+def test_resources_leave_a_population_one_program(tmp_path):
+    """What is given with resources, which rows have no use for, is trained as rows all the same."""
+    tuner = ramet.Tuner(
+        ramet.with_resources(ramet.VectorTrainable(init, step), {"cpu": 1}),
+        tune_config=ramet.TuneConfig(metric="score", mode="max", num_samples=2, seed=1),
+        run_config=ramet.RunConfig(storage_path=tmp_path, stop={"training_iteration": 3}, verbose=0),
+    )
+    assert isinstance(tuner._executor(), ramet.VectorExecutor)
+    assert [result.iteration for result in tuner.fit()] == [3, 3]
+
+
 @pytest.mark.parametrize("executor", ["inline", "process", "vector"])
 def test_who_is_ended_by_a_count_of_reports_leaves_its_model(tmp_path, executor):
     """Where nothing is ever decided too, each member's last state is there, and is the one that it reported."""

@@ -12,7 +12,7 @@ from ramet.errors import ConfigError, RunError
 from ramet.seeding import call_seeded
 from ramet.space import Space
 from ramet.strategy.base import FIFO, Strategy
-from ramet.trainable import check, name_of
+from ramet.trainable import Prepared, check, name_of
 from ramet.vectorized import VectorTrainable
 
 if TYPE_CHECKING:
@@ -277,7 +277,8 @@ class Tuner:
     def _executor(self) -> Executor:
         given = self.run.executor
         if given is None:
-            given = "vector" if isinstance(self.trainable, VectorTrainable) else "process"
+            trained = self.trainable.function if isinstance(self.trainable, Prepared) else self.trainable
+            given = "vector" if isinstance(trained, VectorTrainable) else "process"
         executor: Executor = _executor_called(given) if isinstance(given, str) else given
         if self.failure.report_timeout_s is not None and not getattr(executor, "kills", False):
             raise ConfigError(

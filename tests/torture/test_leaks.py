@@ -47,11 +47,12 @@ class Watch(ramet.Callback):
 def weight(folder: Path) -> int:
     """Return the bytes of all files below a folder that is being written."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
+    for inside, _, names in os.walk(folder):  # which passes over what is renamed meanwhile; rglob raises
+        for name in names:
+            try:
+                total += os.stat(os.path.join(inside, name)).st_size
+            except OSError:
+                continue
     return total
 
 
