@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+
 import pytest
 
 import ramet
@@ -16,6 +19,33 @@ def init(key, hparams):
 def step(state, hparams, key):
     x = state["x"] * 0.9
     return {"x": x}, {"score": -(x**2)}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(tmp_path, enabled):
+    """A run pauses it between dispatches; afterwards it is on if it was on before, also where the run failed."""
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        for callbacks in ([], [Stops()]):
+            tuner = ramet.Tuner(
+                ramet.VectorTrainable(init, step),
+                run_config=ramet.RunConfig(
+                    storage_path=tmp_path, stop={"training_iteration": 3}, callbacks=callbacks, verbose=0
+                ),
+            )
+            with pytest.raises(SystemExit) if callbacks else contextlib.nullcontext():
+                tuner.fit()
+            assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+class Stops(ramet.Callback):
+    """Ends the program while a run is under way."""
+
+    def on_checkpoint(self, *_):
+        raise SystemExit
 
 
 def test_resources_leave_a_population_one_program(tmp_path):
