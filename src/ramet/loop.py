@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import COPY, HELD, Assignment, Handover, Saved, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Handover, Saved, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -187,7 +187,7 @@ class Loop:
 
     def _checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
         if name in self.population.retention.held:
-            return StoredCheckpoint(HELD, path=f"{name[0]}/{name[1]}")
+            return StoredCheckpoint.held(name)
         return self.stored.get(name) or self.record.checkpoint(name)
 
     def _take_in(self, came: Sequence[Handover | Output | Saved]) -> None:

@@ -44,6 +44,17 @@ class StoredCheckpoint(NamedTuple):
     size: int = 0
     fresh: bool = False
 
+    @classmethod
+    def held(cls, name: tuple[int, int], size: int = 0) -> StoredCheckpoint:
+        """Return the checkpoint ``name`` (segment, iteration) as one that is `HELD`."""
+        return cls(HELD, path=f"{name[0]}/{name[1]}", size=size)
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """The name of a checkpoint that is `HELD`."""
+        segment, _, iteration = str(self.path).partition("/")
+        return int(segment), int(iteration)
+
 
 class Assignment(NamedTuple):
     """One stretch of work: train ``segment`` from ``checkpoint`` (None: from the start) under ``config``.

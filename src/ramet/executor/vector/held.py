@@ -11,7 +11,7 @@ from ramet.core.messages import COPY, HELD
 from ramet.errors import CheckpointError, DamageError
 from ramet.executor.vector.cohort import Cohort
 from ramet.executor.vector.program import Leaves
-from ramet.executor.vector.work import Name, Work, name_of
+from ramet.executor.vector.work import Name, Work
 from ramet.executor.vector.writer import states_of
 
 
@@ -80,7 +80,7 @@ class Held:
             if checkpoint.kind != HELD:
                 stored.append(work)
                 continue
-            name = name_of(checkpoint)
+            name = checkpoint.name
             if name in self.rows:
                 copied.append((work, name))
             elif name in self._aside:

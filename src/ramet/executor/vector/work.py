@@ -95,7 +95,7 @@ class Work:
         self.since = 0.0  # when it handed over last: what is waited from then on is no training
         self.latest = -math.inf  # on the run's time_attr, where that is a metric
         start = assignment.checkpoint
-        self.standing = name_of(start) if start is not None and start.kind == HELD else None
+        self.standing = start.name if start is not None and start.kind == HELD else None
         """The checkpoint that it goes on from, if that is held in memory."""
         self.decided: Name | None = None
         """The one at its last decision point: others that decide before its next one judge it there."""
@@ -197,15 +197,4 @@ class Work:
 
     def held(self, size: int) -> StoredCheckpoint:
         """Return its state as a checkpoint that is held in memory."""
-        return StoredCheckpoint(HELD, path=path_of(self.name), size=size)
-
-
-def path_of(name: Name) -> str:
-    """Return how a checkpoint that is held is named in messages."""
-    return f"{name[0]}/{name[1]}"
-
-
-def name_of(checkpoint: StoredCheckpoint) -> Name:
-    """Return the name of a checkpoint that is held."""
-    segment, _, iteration = str(checkpoint.path).partition("/")
-    return int(segment), int(iteration)
+        return StoredCheckpoint.held(self.name, size)
