@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -93,7 +94,5 @@ def actors() -> list[int]:
 
 def kill_process(number: int) -> None:
     """Kill a process that may be gone already."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(number, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

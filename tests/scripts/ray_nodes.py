@@ -21,8 +21,8 @@ def main() -> None:
         verb, _, what = line.strip().partition(" ")
         if verb == "add":
             node = cluster.add_node(wait=False, **json.loads(what))
-            nodes[node.unique_id] = node
-            out.write(f"{node.unique_id}\n")
+            nodes[node.node_id] = node
+            out.write(f"{node.node_id}\n")
         elif verb == "head":
             cluster.head_node.kill_gcs_server(check_alive=False)
             out.write("done\n")

@@ -20,7 +20,7 @@ from ramet.executor.ray.seat import key
 LOOK_SECONDS = 1.0
 """How often the nodes are counted."""
 
-SILENT_SECONDS = 30.0
+SILENT_SECONDS = 20.0
 """How long the head may say nothing; one that was started again is back by then. Ray's own library ends the whole
 process after 60."""
 
@@ -65,6 +65,11 @@ class Cluster:
         with _signals_kept():
             _connect(address, runtime_env, cpus)
         return cls(ours=True)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the head was there a moment ago; who asks it for something while it is not stands still."""
+        return time.monotonic() - self._heard < 3 * LOOK_SECONDS
 
     def nodes(self) -> list[Node]:
         """Return the nodes that were up when they were last counted.
@@ -188,7 +193,7 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: f
 
 
 def _check_somebody_there(address: str | None, how: str) -> None:
-    """Try whether anybody listens: Ray itself would try for a minute, and then say so at length."""
+    """Try whether a cluster answers: Ray itself would try for minutes, and then say so at length."""
     if address in (None, "auto", "local"):
         return
     host, colon, port = str(address).removeprefix("ray://").rpartition(":")
@@ -198,13 +203,26 @@ def _check_somebody_there(address: str | None, how: str) -> None:
         raise ConfigError(
             f"RayExecutor({how}{address!r}) is no address of a Ray cluster: give host:6379, ray://host:10001, or 'auto'"
         )
+    way_out = (
+        "start the cluster with `ray start --head` there, or leave address= out for one of its own on this machine"
+    )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as wire:
+            answers = _speaks(wire)
     except OSError as error:
-        raise ConfigError(
-            f"RayExecutor({how}{address!r}): nobody answers there ({error}): start the cluster with `ray start --head` "
-            "there, or leave address= out for one of its own on this machine"
-        ) from error
+        raise ConfigError(f"RayExecutor({how}{address!r}): nobody answers there ({error}): {way_out}") from error
+    if not answers and os.environ.get("RAY_USE_TLS", "0") == "0":
+        raise ConfigError(f"RayExecutor({how}{address!r}): who listens there is no Ray cluster: {way_out}")
+
+
+def _speaks(wire: socket.socket) -> bool:
+    """Return whether the other end speaks HTTP/2, as gRPC does: it tells its settings as soon as it is greeted."""
+    wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    try:
+        told = wire.recv(9)
+    except TimeoutError:
+        return False
+    return len(told) == 9 and told[3] == 4  # the frame SETTINGS (RFC 9113, section 6.5)
 
 
 @contextlib.contextmanager

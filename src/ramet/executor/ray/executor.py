@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ramet.executor.ray.cluster import Cluster
     from ramet.executor.ray.seat import Seat
 
-STILLBORN = 3
-"""How many actors in a row may be lost before they have loaded the training function, until the run is given up."""
+STILLBORN = 5
+"""How many actors in a row may be lost before they have loaded the training function, while there is no other, until
+the run is given up."""
 
 LOSSES = 5
 """How often in a row a member may lose its place before it hands over a checkpoint, until that is its own failure."""
@@ -242,7 +243,7 @@ class RayExecutor:
         leaving = [seat.actor.close.remote() for seat in self._seats.values() if seat.where and seat.work is None]
         if leaving:
             ray.wait(leaving, num_returns=len(leaving), timeout=2 * CLOSING_SECONDS)
-        for seat in self._seats.values():
+        for seat in self._seats.values() if self._cluster.answers else ():
             seat.gone()
         self._seats, self._calls, self._slots, self._slot_of = {}, {}, (), {}
         if self._payload is not None:
@@ -338,6 +339,8 @@ class RayExecutor:
         from ramet.executor.ray.seat import Seat
 
         assert self._cluster is not None
+        if not self._cluster.answers:
+            return
         asked = self._asked
         if asked.slots is not None:
             wanted = asked.slots
@@ -365,13 +368,9 @@ class RayExecutor:
         self._forget(seat)
         why = "its node was lost" if error is None else _why(error)
         host = "" if seat.where is None else f" on {seat.where.host}"
-        if seat.where is None:
-            self._stillborn += 1
-            if self._stillborn >= STILLBORN:
-                raise TrainableError(
-                    f"{STILLBORN} actors in a row were lost on the Ray cluster before they could start, the last "
-                    f"because {why}{_HINT}"
-                )
+        self._stillborn += seat.where is None and not self._slots
+        if self._stillborn >= STILLBORN or why.startswith(_HOPELESS):
+            raise TrainableError(f"no actor can be started on the Ray cluster, because {why}{_HINT}")
         if seat.work is not None:
             assert seat.member is not None
             self._slot_of.pop(seat.work, None)
@@ -380,7 +379,8 @@ class RayExecutor:
             often = f" (for the {times}th time without a checkpoint in between)" if times >= LOSSES else ""
             text = f"the Ray actor of slot {seat.number}{host} was lost: {why}{often}"
             came.append(Handover(seat.work, error=text, fault=None if own else PLACE))
-        self._follow()
+        if seat.where is not None:  # else it is asked for again after a while
+            self._follow()
 
     def _forget(self, seat: Seat) -> None:
         del self._seats[seat.number]
@@ -391,6 +391,8 @@ class RayExecutor:
 
 
 _SAID_BY_US = r"A worker died or was killed|node with node id|\[state-dump\]|cannot be scheduled right now"
+
+_HOPELESS = "it cannot begin"
 
 _HINT = (
     "\nEvery node needs the same Python with ramet, and the modules that the function imports: install them there, or "
@@ -405,6 +407,8 @@ def _made(given: dict[str, Any]) -> RayExecutor:
 def _why(error: Exception) -> str:
     """Return what Ray says of a lost actor, in a line: its messages begin with pages of identifiers."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "RuntimeEnvSetup" in type(error).__name__ or "creation task" in lines[0]:
+        return f"{_HOPELESS}: {' '.join(lines[1:] or lines)[-600:]}"
     dead = "The actor is dead because "
     for line in lines:
         if line.startswith(dead):
