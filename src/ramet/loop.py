@@ -55,7 +55,7 @@ class Loop:
         self.rewound: dict[int, int] = {}
         self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
-        self._waits = Watching(engine.strategy.synch)
+        self._waits = Watching(engine.strategy.synch, together=executor.together)
         self._began = time.monotonic()
         self._signals = Signals()
 

@@ -19,14 +19,22 @@ SHARE, SECONDS = 0.1, 1.0
 
 
 class Watching:
-    """Keeps count of who waits for whom while a run goes on, and says so where it ends."""
+    """Keeps count of who waits for whom while a run goes on, and says so where it ends.
 
-    def __init__(self, synch: bool) -> None:
+    Args:
+        synch: whether members wait for each other.
+        together: whether one program trains them in step; then nobody is late, and nothing is counted.
+    """
+
+    def __init__(self, synch: bool, *, together: bool = False) -> None:
         self.waits = Waits(synch)
         self._said = False
+        self._together = together
 
     def told(self, events: list[Event], population: Population) -> list[Event]:
         """Take in ``events``, which ``population`` knows already; return them, with a note before the run's end."""
+        if self._together:
+            return events
         self.waits.take(events, population)
         if population.ended is None or self._said:
             return events
