@@ -60,6 +60,7 @@ class Waits:
     >>> waits = Waits(synch=True, whole=True)
     >>> for member, seconds in ((0, 2.0), (1, 5.0)):
     ...     waits.arrived(member, slot=member, end=seconds, work=seconds, waiting=0.0, reports=10)
+    >>> for member in (0, 1):
     ...     waits.decided(member)
     >>> waits.close()
     >>> [(each.last, each.waited) for each in waits.rounds]
