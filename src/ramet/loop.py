@@ -23,6 +23,7 @@ from ramet.signals import Signals
 from ramet.space import copied
 from ramet.view.live import Display
 from ramet.view.logs import ErrorLog, MemberLogs
+from ramet.view.stragglers import Watching
 
 POLL_SECONDS = 0.1
 
@@ -54,6 +55,7 @@ class Loop:
         self.rewound: dict[int, int] = {}
         self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
+        self._waits = Watching(engine.strategy.synch, together=executor.together)
         self._began = time.monotonic()
         self._signals = Signals()
 
@@ -264,6 +266,7 @@ class Loop:
             return
         garbage = self.population.garbage()
         self.pending += self.engine.note_budget()
+        self.pending = self._waits.told(self.pending, self.population)
         self._write(self.pending, garbage)
         events, self.pending, self.stored = self.pending, [], {}
         # Last: until then an interrupt finds that more is durable than this says, and writes nothing twice.
@@ -301,7 +304,7 @@ class Loop:
         if self.record.ledger.last != self._durable:  # interrupted right after a commit
             self.pending, self.stored, self.rewound = [], {}, {}
         self.rewound |= self.population.rewound()
-        events = [*self.pending, *self.engine.end(reason)]
+        events = self._waits.told([*self.pending, *self.engine.end(reason)], self.population)
         with contextlib.suppress(RunError):
             self.record.commit(events, self.stored, self.rewound)
             self._tell_all()

@@ -184,6 +184,10 @@ class ResultGrid(Sequence["Result"]):
         known = asked("hypervolume", metrics, self.population.facts.get("objectives"))
         return volume_of(self._results, known, reference)
 
+    def stragglers(self, by: str = "member") -> pd.DataFrame:
+        """Return who came last and what the others stood still for it, see `ramet.analysis.run.Run.stragglers`."""
+        return self.run.stragglers(by)
+
     def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> pd.DataFrame:
         """Return a row for each member: its last report, or with a filter the report that was best by it."""
         if filter_metric is not None and filter_mode not in ("min", "max"):

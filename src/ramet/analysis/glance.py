@@ -55,6 +55,9 @@ class Glimpse(Population):
         self.facts = facts_of(bulk, few)
         self.seed = next((event.get("seed", 0) for _, kind, event in few if kind == "Began"), 0)
         self.ended = ended(few)
+        for _, kind, event in few:
+            if kind == "Noted":
+                self.noted.setdefault(str(event.get("kind")), str(event.get("text")))
         self.verdicts = bulk.verdicts(upto)
         found = places(bulk, few, [row[0] for row in opened], owner, upto)
         counts = bulk.counts(upto)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ramet.core.events import Decided, Event, Failed, Finished, Lost, Noted, Opened, Reported, Resumed
 from ramet.core.population import FOREBEAR, Point, Population, Segment
+from ramet.view import stragglers
 from ramet.view.logs import ERRORS, lines
 from ramet.view.standing import donor, latest, mutable
 from ramet.view.values import clean, clip, count, shown
@@ -70,6 +71,8 @@ def told(events: Sequence[Event], verbose: int) -> Iterator[tuple[Event, Decided
                 yield event, None
             elif event.parent is not None:  # type: ignore[attr-defined]
                 yield event, decided
+        elif kind is Noted and stragglers.is_note(event.kind):  # type: ignore[attr-defined]
+            pass  # the summary tells it, at the same moment
         elif kind in (Failed, Finished, Lost, Noted, Resumed) or (kind is Reported and verbose >= 2):
             yield event, None
 
