@@ -17,7 +17,8 @@ from pathlib import Path
 from ramet.errors import DamageError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.pins import Pin
-from ramet.store.remote import NotThereError, Remote
+from ramet.store.remote import CHECKPOINTS, NotThereError, Remote
+from ramet.store.snapshots import home
 
 OUTAGE_SECONDS = 600.0
 """How long who needs a checkpoint waits for a store that does not answer."""
@@ -108,7 +109,7 @@ class Depot:
             with self._changed:
                 while not self._queue and not self._closing:
                     self._changed.wait()
-                if not self._queue:
+                if not self._queue or self._closing:
                     return
                 final = next((name for name in self._queue if name in self._held), next(iter(self._queue)))
                 del self._queue[final]
@@ -121,6 +122,8 @@ class Depot:
             finally:
                 with self._changed:
                     self._flying = None
+                    if not self._queue:  # what was in trouble has been let go
+                        self._trouble = None
                     doomed = final in self._doomed
                     self._changed.notify_all()
             if doomed:
@@ -336,6 +339,31 @@ class Depot:
         for pin in pins:
             pin.release()
         return left_over
+
+
+def brought(folder: Path, final: str) -> Path:
+    """Bring the checkpoint ``final`` of the run in ``folder`` from the store that keeps it. It is not pinned."""
+    depot = _of(folder)
+    try:
+        return depot.fetch(final, outage=0.0)
+    finally:
+        depot.close()
+
+
+def is_kept(folder: Path, final: str) -> bool:
+    """Return whether the store that keeps the run in ``folder`` has the checkpoint ``final``.
+
+    Raises:
+        StorageError: it does not answer.
+    """
+    return _of(folder).remote.holds(final)
+
+
+def _of(folder: Path) -> Depot:
+    found = home(folder)
+    if found is None:
+        raise DamageError(f"the run in {folder} is kept nowhere else")
+    return Depot(folder / CHECKPOINTS, Remote(found.url))
 
 
 @contextmanager

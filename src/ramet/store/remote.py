@@ -192,6 +192,24 @@ class Remote:
         self._call(f"write {name} to", lambda: self._written(name, data))
         self._count(sent=len(data))
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write the object ``name`` if there is none; return whether it is ours. Some stores have to be asked first."""
+
+        def written() -> bytes:
+            try:
+                self._fs.pipe_file(self._path(name), data, mode="create")
+            except FileExistsError:
+                pass  # by another, or by an earlier try of ours
+            except (NotImplementedError, TypeError, ValueError):
+                with contextlib.suppress(FileNotFoundError):
+                    return bytes(self._fs.cat_file(self._path(name)))
+                self._write(name, data)
+            return bytes(self._fs.cat_file(self._path(name)))
+
+        if self._kind in _IN_PLACE:
+            self._fs.makedirs(self._base, exist_ok=True)
+        return self.retries.call(f"cannot write {name} to {self.url}", written) == data
+
     def send(self, name: str, data: bytes) -> None:
         """Write the object ``name``, which is new, without a look at what came of it; `sizes` tells."""
         self._call(f"write {name} to", lambda: self._write(name, data))
@@ -207,6 +225,18 @@ class Remote:
         data = bytes(self.retries.call(f"cannot read {name} from {self.url}", lambda: self._read(name)))
         self._count(received=len(data))
         return data
+
+    def has(self, name: str) -> bool:
+        """Return whether there is an object ``name``.
+
+        Raises:
+            StorageError: the store does not answer.
+        """
+        try:
+            self.retries.call(f"cannot ask {self.url} for {name}", lambda: self._fs.info(self._path(name)))
+        except FileNotFoundError:
+            return False
+        return True
 
     def modified(self, name: str) -> float | None:
         """Return when the object ``name`` was written by the clock of the store; None if it does not tell."""
@@ -338,12 +368,7 @@ class Remote:
         Raises:
             StorageError: the store does not answer.
         """
-        path = self._path(f"{self._checkpoint(final)}/{MANIFEST}")
-        try:
-            self.retries.call(f"cannot ask {self.url} for checkpoint {final}", lambda: self._fs.info(path))
-        except FileNotFoundError:
-            return False
-        return True
+        return self.has(f"{self._checkpoint(final)}/{MANIFEST}")
 
     def delete(self, final: str) -> None:
         """Delete the checkpoint ``final``, its manifest first; deleting it again does nothing.
