@@ -104,6 +104,7 @@ HEAVY = {
     "flask",
     "fastapi",
     "gymnasium",
+    "fsspec",
 }
 AT_HOME: dict[str, tuple[str, ...]] = {
     "torch": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
@@ -121,6 +122,7 @@ AT_HOME: dict[str, tuple[str, ...]] = {
     "optax": ("ramet.analysis",),
     "rich": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
     "sklearn": ("ramet.problems",),
+    "fsspec": ("ramet.store.remote",),
 }
 """The only rooms that may import a heavy library, and inside a function even there."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ramet.config import CheckpointConfig as CheckpointConfig
     from ramet.config import FailureConfig as FailureConfig
     from ramet.config import RunConfig as RunConfig
+    from ramet.config import SyncConfig as SyncConfig
     from ramet.config import TuneConfig as TuneConfig
     from ramet.core.stopping import CombinedStopper as CombinedStopper
     from ramet.core.stopping import ExperimentPlateauStopper as ExperimentPlateauStopper
@@ -95,7 +96,7 @@ _HOMES = {
     "analysis.run": "Run open",
     "callbacks": "Callback",
     "checkpoint": "Checkpoint",
-    "config": "CheckpointConfig FailureConfig RunConfig TuneConfig",
+    "config": "CheckpointConfig FailureConfig RunConfig SyncConfig TuneConfig",
     "core.stopping": "CombinedStopper ExperimentPlateauStopper FunctionStopper MaximumIterationStopper Stopper "
     "TimeoutStopper TrialPlateauStopper",
     "errors": "RametError",

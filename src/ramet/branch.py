@@ -23,6 +23,7 @@ from ramet.errors import CheckpointError, ConfigError, RunError
 from ramet.nested import copied, leaves
 from ramet.record import Record, Shown
 from ramet.store.ledger import ReportRow
+from ramet.whereabouts import folder_of
 
 if TYPE_CHECKING:
     from ramet.tuner import Tuner
@@ -206,7 +207,7 @@ def found(path: str | os.PathLike[str], start: Any) -> Origin:
         CheckpointError: the checkpoint is gone, or damaged.
         ConfigError: ``start`` is no point of the run.
     """
-    folder = Path(path).expanduser()
+    folder = folder_of(path)
     record = Record.open(folder)
     try:
         population = record.population()

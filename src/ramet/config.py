@@ -203,12 +203,45 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class SyncConfig:
+    """How a run is kept in the store that ``storage_path`` names by its URL. Without a URL it is of no effect.
+
+    Args:
+        sync_period: seconds between snapshots of the ledger in the store, above 0. A machine that is lost costs at most
+            the training of that time, and what was being sent.
+        cache_bytes: how many bytes the copies of checkpoints on this machine may take, as far as they are in the store
+            and nobody needs them at the moment; None for no limit.
+        sync_timeout, sync_artifacts, sync_artifacts_on_checkpoint: taken from scripts that pass them, without effect:
+            calls to a store are made again until they do well, and all files of a run go there.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+
+    >>> SyncConfig(sync_period=300).sync_period
+    300.0
+    """
+
+    sync_period: float = 30.0
+    cache_bytes: int | None = None
+    sync_timeout: float | None = None
+    sync_artifacts: bool | None = None
+    sync_artifacts_on_checkpoint: bool | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sync_period", _seconds(self, "sync_period"))
+        if self.cache_bytes is not None:
+            _whole(self, "cache_bytes", 0)
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Where the run is kept, when it stops, and how it is carried out.
 
     Args:
         name: the run's name, and of its folder; a name that is used already gets a number. Drawn if not given.
-        storage_path: folder of the runs; by default ``RAMET_RUNS`` of the environment, else ``~/ramet_runs``.
+        storage_path: folder of the runs; by default ``RAMET_RUNS`` of the environment, else ``~/ramet_runs``. Or the
+            URL of one (``s3://bucket/runs``, ``gs://``, ``az://``, any that fsspec knows): the run works in the default
+            folder then, and is sent there in the background. Needs ``ramet[cloud]``.
         stop: dict {metric: value} (a member stops at ``>= value``), function of (trial_id, result), a stopper, or a
             list of these.
         failure_config, checkpoint_config: see there.
@@ -218,7 +251,8 @@ class RunConfig:
             ``"process"``, and for a `VectorTrainable` ``"vector"``.
         durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
             loses nothing either.
-        progress_reporter, sync_config, log_to_file: taken from scripts that pass them, without effect.
+        sync_config: how a run is sent to a URL, see `SyncConfig`.
+        progress_reporter, log_to_file: taken from scripts that pass them, without effect.
 
     >>> RunConfig(stop={"training_iteration": 100}).stop
     {'training_iteration': 100}
@@ -246,10 +280,12 @@ class RunConfig:
         path = self.storage_path
         if path is not None and (not isinstance(path, (str, os.PathLike)) or path == "" or "\0" in os.fspath(path)):
             raise ConfigError(f"RunConfig(storage_path={path!r}) must be the path of a folder, or None for the default")
-        if isinstance(path, str) and "://" in path:
-            raise ConfigError(f"RunConfig(storage_path={path!r}): only folders of this machine can hold a run")
+        if self.url is not None:
+            from ramet.store.remote import checked
+
+            checked(self.url)
         stop_rules(self.stop)
-        for name, kind in (("failure_config", FailureConfig), ("checkpoint_config", CheckpointConfig)):
+        for name, kind in _PARTS.items():
             given = getattr(self, name)
             if given is not None and not isinstance(given, kind):
                 raise ConfigError(f"RunConfig({name}={given!r}) must be a {kind.__name__}(…)")
@@ -275,10 +311,20 @@ class RunConfig:
             raise ConfigError(f"RunConfig(durability={self.durability!r}) must be 'process' or 'power'")
 
     @property
+    def url(self) -> str | None:
+        """The URL of the store in which runs are kept, None if it is a folder of this machine."""
+        return self.storage_path if isinstance(self.storage_path, str) and "://" in self.storage_path else None
+
+    @property
     def folder(self) -> str:
-        """The folder in which runs are kept."""
-        where = self.storage_path or os.environ.get("RAMET_RUNS") or os.path.join("~", "ramet_runs")
+        """The folder of this machine in which runs are kept, or work if they are kept in a store."""
+        where = (
+            (None if self.url else self.storage_path) or os.environ.get("RAMET_RUNS") or os.path.join("~", "ramet_runs")
+        )
         return os.path.abspath(os.path.expanduser(os.fspath(where)))
+
+
+_PARTS = {"failure_config": FailureConfig, "checkpoint_config": CheckpointConfig, "sync_config": SyncConfig}
 
 
 def _whole(config: Any, name: str, least: int) -> None:

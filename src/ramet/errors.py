@@ -49,3 +49,7 @@ class LockedError(RunError):
 
 class MemberError(RametError):
     """A member failed; the text is the traceback of its worker."""
+
+
+class StorageError(RunError):
+    """A store that runs are kept in, at a URL, cannot be reached or refuses; what is on this machine is whole."""

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ramet.callbacks import Callback
 from ramet.config import RunConfig
@@ -24,6 +24,9 @@ from ramet.space import copied
 from ramet.view.live import Display
 from ramet.view.logs import ErrorLog, MemberLogs
 from ramet.view.stragglers import Watching
+
+if TYPE_CHECKING:
+    from ramet.store.shipping import Shipping
 
 POLL_SECONDS = 0.1
 
@@ -56,6 +59,7 @@ class Loop:
         self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
         self._waits = Watching(engine.strategy.synch, together=executor.together)
+        self._is_down = False
         self._began = time.monotonic()
         self._signals = Signals()
 
@@ -94,6 +98,7 @@ class Loop:
             try:
                 self._tell_all()
                 self._tell("on_run_end", self.population.ended or "", self.population)
+                self._send_off()
             finally:
                 self.display.close(self.population)
                 self.logs.close()
@@ -294,6 +299,32 @@ class Loop:
     def _tidy(self) -> None:
         with contextlib.suppress(DiskFullError):  # what cannot be deleted now is next time
             self.record.tidy()
+        if self.record.shipping is not None:
+            self._see_to(self.record.shipping)
+
+    def _see_to(self, shipping: Shipping) -> None:
+        """Look how the store that keeps the run does, and say so if it went down, or is back."""
+        shipping.look()
+        shipping.keep(self.record.directories(m.point.checkpoint for m in self.population.live if m.point is not None))
+        trouble = shipping.trouble
+        if (trouble is not None) == self._is_down:
+            return
+        self._is_down = trouble is not None
+        told = f"{trouble}; what is sent there waits, and the training goes on" if trouble else "the store is back"
+        note = Noted(f"store:{sum(kind.startswith('store:') for kind in self.population.noted)}", told)
+        self.population.apply(note)
+        self._write([note], set())
+        self._durable = self.record.ledger.last
+        self.display.events([note], self.population)
+
+    def _send_off(self) -> None:
+        """Wait until all of the run is in the store that keeps it; a signal ends that."""
+        if self.record.shipping is None:
+            return
+        before = self._signals.asked
+        left = self.record.shipping.finish(lambda: self._signals.asked is not before)
+        if left is not None:
+            self.display.events([Noted("store", left)], self.population)
 
     def _break_off(self, reason: str) -> None:
         """Make durable what had been applied when something went wrong, in its order, and say why the run ended.

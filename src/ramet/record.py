@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -21,12 +21,16 @@ from ramet.core.blocks import last_row
 from ramet.core.events import KINDS, Began, Event, Failed, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
-from ramet.errors import CheckpointError, RunError
+from ramet.errors import CheckpointError, DamageError, RunError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
 
+if TYPE_CHECKING:
+    from ramet.store.shipping import Shipping
+
 CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
+HOME = "storage.json"
 
 _NESTED: dict[type[Event], tuple[str, ...]] = {
     Opened: ("hparams", "info"),
@@ -184,6 +188,7 @@ class Record:
     def __init__(self, folder: Path, ledger: Ledger, aside: Aside) -> None:
         self.folder, self.ledger, self.aside = folder, ledger, aside
         self.store = CheckpointStore(folder / CHECKPOINTS)
+        self.shipping: Shipping | None = None
         self._directories: dict[Checkpoint, str] = {}  # so that a small checkpoint goes without a look at the ledger
         self._fresh: set[Checkpoint] = set()
         self._doomed: list[str] = []
@@ -239,6 +244,10 @@ class Record:
             transaction.happened.append(self._row(event))
         self.aside.save()
         self.ledger.commit(transaction)
+        if self.shipping is not None:
+            for kept in transaction.checkpoints:
+                if kept.path is not None:
+                    self.shipping.send(kept.path)
         self._fresh.difference_update(garbage)
         for directory in {self._directories.pop(gone) for gone in garbage if gone in self._directories}:
             if directory not in self._directories.values():  # rows of many members lie in one
@@ -251,6 +260,10 @@ class Record:
             self._fresh.add(name)
         return CheckpointRow(*name, stored.kind, stored.size, stored.data, path)
 
+    def directories(self, names: Iterable[Checkpoint]) -> set[str]:
+        """Return the directories that checkpoints lie in; small ones lie in none."""
+        return {self._directories[name] for name in names if name in self._directories}
+
     def tidy(self) -> None:
         """Delete the directories that commits since the last time let go of. A gigabyte takes its time: not in them."""
         if not self._doomed:
@@ -259,7 +272,10 @@ class Record:
         self.ledger.sync()
         doomed, self._doomed = self._doomed, []
         for directory in doomed:
-            self.store.delete(directory)
+            if self.shipping is None:
+                self.store.delete(directory)
+            else:
+                self.shipping.let_go(directory)
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
@@ -370,23 +386,53 @@ class Record:
         row = self.ledger.checkpoint(*name)
         if row is None:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
-        path = None if row.path is None else str(self.store.path(row.path))
+        path = None if row.path is None else str(self._place(row.path))
         return StoredCheckpoint(row.kind, row.data, path, row.size, name in self._fresh)
+
+    def _place(self, directory: str) -> Path:
+        """Return where the checkpoint in ``directory`` lies, brought from the store that keeps it if it has to be."""
+        if self.shipping is not None:
+            return self.shipping.bring(directory)
+        try:
+            return self.store.path(directory)
+        except DamageError:
+            if not (self.folder / HOME).exists():
+                raise
+            from ramet.store.depot import brought
+
+            return brought(self.folder, directory)
 
     def verify(self, name: Checkpoint) -> None:
         """Read a committed checkpoint, all of it.
 
         Raises:
             CheckpointError: it is damaged, or not there.
+            StorageError: it is in a store that does not answer.
         """
-        self.checkpoint(name)
         row = self.ledger.checkpoint(*name)
-        if row is not None and row.path is not None:
+        if row is None:
+            self.checkpoint(name)  # which says so
+        elif row.path is not None and not self._is_away(row.path):
             self.store.verify(row.path)
+
+    def _is_away(self, directory: str) -> bool:
+        """Return whether a checkpoint is not here, but in the store that keeps the run."""
+        if (self.store.root / directory).exists():
+            return False
+        if self.shipping is not None:
+            return self.shipping.has(directory)
+        if not (self.folder / HOME).exists():
+            return False
+        from ramet.store.depot import is_kept
+
+        return is_kept(self.folder, directory)
 
     def missing(self, names: Iterable[Checkpoint]) -> Iterator[tuple[Checkpoint, str]]:
         """Yield those of ``names`` that are not there, and why. Their content is looked at when it is read."""
         for name in sorted(names):
+            row = self.ledger.checkpoint(*name)
+            if row is not None and row.path is not None and self._is_away(row.path):
+                continue
             try:
                 self.checkpoint(name)
             except CheckpointError as error:
@@ -412,6 +458,8 @@ class Record:
     def sweep(self) -> list[str]:
         """Delete what in ``checkpoints/`` the ledger does not name; return the names. Only while no worker writes."""
         live = {row.path for row in self.ledger.checkpoints() if row.path is not None}
+        if self.shipping is not None:
+            live |= self.shipping.unsent()
         if any(name not in live for name in self.store.names()):
             self.ledger.sync()  # after a power cut it must not name what is gone
         return self.store.sweep(live)

@@ -7,7 +7,6 @@ import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from ramet.fronts import asked, front_of, volume_of
 from ramet.record import Aside, Record
 from ramet.schedule import Schedule, Step
 from ramet.space import flatten
+from ramet.whereabouts import folder_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class ResultGrid(Sequence["Result"]):
     """The results of a run, by member; read from its folder, also by another process or after a crash.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or its URL if it is kept in a store.
         metric, mode: what `get_best_result` goes by unless it is told otherwise; as recorded by default.
     """
 
@@ -52,7 +52,7 @@ class ResultGrid(Sequence["Result"]):
         aside: Aside | None = None,
         population: Population | None = None,
     ) -> None:
-        self._path = Path(path).expanduser()
+        self._path = folder_of(path)
         self._aside = aside
         with self._record() as record:
             # Who made the run knows already what all its events lead to.

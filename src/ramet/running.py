@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from ramet.core.scores import AUTOMATIC
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
-from ramet.record import CHECKPOINTS, Aside, Record
+from ramet.record import CHECKPOINTS, HOME, Aside, Record
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock
 from ramet.trainable import name_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ramet.executor.base import Executor
     from ramet.results import ResultGrid
     from ramet.resume import Past
+    from ramet.store.remote import Remote
+    from ramet.store.shipping import Shipping
     from ramet.tuner import Tuner
 
 
@@ -42,11 +44,13 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
     executor.prepare(tuner.trainable, founders, engine.rules.member, tuner.space.mutable_to_plain().keys())
     _check_metric(tuner, getattr(executor, "reported", None))
     name = tuner.run.name or f"{name_of(tuner.trainable)}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder, lock = _new_folder(Path(tuner.run.folder), name)
-    with lock:
+    store = None if tuner.run.url is None else _store(tuner.run.url)
+    folder, lock = _new_folder(Path(tuner.run.folder), name, store)
+    with lock, _shipping(tuner, folder, store) as shipping:
         settings.save(folder, tuner.param_space, tuner.tune, tuner.run)
         aside = Aside(folder, together=(tuner.param_space, tuner.tune.scheduler))
         record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
+        record.shipping = shipping
         facts = _facts(tuner, folder.name, executor)
         setup = _setup(tuner, engine, folder, folder.name, seed)
         first: Callable[[], list[Event]] = partial(engine.begin, seed, founders, facts)
@@ -76,9 +80,10 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
     from ramet import resume
 
     engine = _engine(tuner)
-    with RunLock.take(past.folder):
+    with RunLock.take(past.folder), _shipping(tuner, past.folder) as shipping:
         power_safe = tuner.run.durability == "power"
         record, repaired = resume.retold(past, engine, power_safe=power_safe)
+        record.shipping = shipping
         population = engine.population
         try:
             record.sweep()  # what the dead left behind
@@ -94,6 +99,11 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
             raise
         if resume.is_over(engine, members):
             record.close()
+            if shipping is not None:
+                shipping.start()
+                left = shipping.finish()
+                if left is not None and tuner.run.verbose:
+                    print(left)
             if tuner.run.verbose:
                 print(resume.nothing_left(population, past.folder))
             return _results(tuner, record, population)
@@ -119,6 +129,8 @@ def _run(
     begin: Callable[[], list[Event]],
 ) -> ResultGrid:
     display = display_for(tuner.run.verbose, executor.interactive)
+    if record.shipping is not None:
+        record.shipping.start()
     loop = Loop(engine, record, executor, display, tuner.run, at_once=tuner.tune.max_concurrent_trials or None)
     loop.run_to_end(setup, tuner.trainable, members, begin)
     if tuner.failure.fail_fast == "raise":
@@ -126,6 +138,50 @@ def _run(
             if member.state == "failed":
                 raise MemberError(f"member {member.number} failed:\n{member.error}")
     return _results(tuner, record, engine.population)
+
+
+def _store(url: str) -> Remote:
+    """Return the store in which runs are kept, once it is sure that it can be.
+
+    Raises:
+        ConfigError, StorageError: it cannot, and why.
+    """
+    from ramet.store.remote import Remote
+
+    store = Remote(url)
+    store.check()
+    return store
+
+
+@contextlib.contextmanager
+def _shipping(tuner: Tuner, folder: Path, store: Remote | None = None) -> Iterator[Shipping | None]:
+    """Have the run in ``folder`` shipped to ``store``, or to where it was; None for one of this machine alone."""
+    if store is None and not (folder / HOME).exists():
+        yield None
+        return
+    from ramet.config import SyncConfig
+    from ramet.store.shipping import Shipping
+    from ramet.store.snapshots import Home, home
+
+    found = None
+    if store is None:
+        found = home(folder)
+        assert found is not None
+        remote = _store(found.url)
+    else:
+        remote = store.below(folder.name)
+    sync = tuner.run.sync_config or SyncConfig()
+    shipping = Shipping(
+        folder,
+        remote,
+        found or Home(remote.url, secrets.token_hex(16)),
+        period=sync.sync_period,
+        budget=sync.cache_bytes,
+    )
+    try:
+        yield shipping
+    finally:
+        shipping.finish(lambda: True)  # if the run has not got so far
 
 
 def _results(tuner: Tuner, record: Record, population: Population) -> ResultGrid:
@@ -203,14 +259,19 @@ def _changed(tuner: Tuner, past: Past, facts: Mapping[str, Any]) -> dict[str, An
     return changed
 
 
-def _new_folder(parent: Path, name: str) -> tuple[Path, RunLock]:
-    """Create the run's folder, and lock it. A name that is used gets a number, unless that run died before it began."""
+def _new_folder(parent: Path, name: str, store: Remote | None) -> tuple[Path, RunLock]:
+    """Create the run's folder, and lock it. A name that is used, here or in ``store``, gets a number.
+
+    That of a run that died before it began is free again.
+    """
     number = 0
     try:
         parent.mkdir(parents=True, exist_ok=True)
         while True:
             number += 1
             folder = parent / (name if number == 1 else f"{name}_{number}")
+            if store is not None and _is_used(store.below(folder.name)):
+                continue
             try:
                 folder.mkdir()
             except FileExistsError:
@@ -219,7 +280,7 @@ def _new_folder(parent: Path, name: str) -> tuple[Path, RunLock]:
             with contextlib.suppress(LockedError):
                 lock = RunLock.take(folder)
                 if _never_began(folder):  # nor has it while we came
-                    for left in (NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
+                    for left in (HOME, NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
                         (folder / left).unlink(missing_ok=True)
                     return folder, lock
                 lock.release()
@@ -229,9 +290,16 @@ def _new_folder(parent: Path, name: str) -> tuple[Path, RunLock]:
         ) from error
 
 
+def _is_used(place: Remote) -> bool:
+    from ramet.store.holder import HOLDER
+    from ramet.store.snapshots import POINTER
+
+    return place.has(POINTER) or place.has(HOLDER)
+
+
 def _never_began(folder: Path) -> bool:
     """Whether a folder holds nothing but what a run lays out before its first entry."""
-    laid_out = {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", LOCK, settings.NAME, CHECKPOINTS}
+    laid_out = {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", LOCK, HOME, settings.NAME, CHECKPOINTS}
     if not folder.is_dir() or not {each.name for each in folder.iterdir()} <= laid_out:
         return False
     if (folder / CHECKPOINTS).is_dir() and any((folder / CHECKPOINTS).iterdir()):

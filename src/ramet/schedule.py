@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ramet.errors import ConfigError
 from ramet.framing import framed
 from ramet.space import flatten
+from ramet.whereabouts import folder_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,7 +186,7 @@ class Schedule(Sequence[Step]):
         Raises:
             ConfigError: there is no schedule there.
         """
-        where = Path(path).expanduser()
+        where = folder_of(path)
         if where.is_dir():
             from ramet.results import ResultGrid
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramet.config import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
-from ramet.errors import ConfigError, RunError
+from ramet.errors import ConfigError, RunError, StorageError
 from ramet.seeding import call_seeded
 from ramet.space import Space
 from ramet.strategy.base import FIFO, Strategy
 from ramet.trainable import Prepared, check, name_of
 from ramet.vectorized import VectorTrainable
+from ramet.whereabouts import folder_of
 
 if TYPE_CHECKING:
     from ramet.branch import Origin
@@ -100,7 +101,7 @@ class Tuner:
         last whole state; the run says so.
 
         Args:
-            path: the run's folder.
+            path: the run's folder, or its URL: it goes on in a folder of this machine then, and is sent as before.
             trainable: the training function, which must be the same.
             resume_unfinished: must be True: members that were training go on.
             resume_errored: whether members that failed go on too, from their last checkpoints.
@@ -143,7 +144,7 @@ class Tuner:
                 "Tuner.restore(resume_errored=True, restart_errored=True) contradict each other: keep one"
             )
         changes.pop("storage_filesystem", None)
-        folder = Path(path).expanduser()
+        folder = folder_of(path)
         past = Past(folder, settings.aside(folder), resume_errored, restart_errored, changes)
         began = past.began()
         facts = began.facts
@@ -178,7 +179,7 @@ class Tuner:
         and still under way.
 
         Args:
-            path: the old run's folder.
+            path: the old run's folder, or its URL.
             trainable: the training function, which has to understand the checkpoint.
             start: the point: the number of a segment (its last checkpoint that is there), a pair (segment, iteration),
                 or a `Result` of the run (that model's latest checkpoint). None: the best member's.
@@ -226,9 +227,24 @@ class Tuner:
 
     @staticmethod
     def can_restore(path: str | os.PathLike[str]) -> bool:
-        """Return whether there is a run in the folder ``path`` that this version of Ramet can take up."""
+        """Return whether there is a run in the folder ``path``, or at that URL, that this version of Ramet can take up.
+
+        Raises:
+            ConfigError: the URL cannot be used.
+            StorageError: the store at the URL does not answer.
+        """
         from ramet.store.ledger import Ledger
 
+        if isinstance(path, str) and "://" in path:
+            from ramet.store.remote import Remote
+            from ramet.store.snapshots import newest
+
+            try:
+                return newest(Remote(path)) is not None
+            except StorageError:
+                raise
+            except RunError:
+                return False
         try:
             ledger = Ledger.open(Path(path).expanduser())
         except RunError:

@@ -12,6 +12,7 @@ from ramet.analysis.trace import Trace
 from ramet.errors import ConfigError
 from ramet.schedule import Schedule, Step
 from ramet.view.values import finite
+from ramet.whereabouts import folder_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Run:
     refreshed; what they need is read when it is first asked for. It belongs to the thread that opened it.
 
     Args:
-        path: the run's folder.
+        path: the run's folder, or its URL if it is kept in a store.
 
     Raises:
         RunError: there is no run in it, or it is damaged.
@@ -63,7 +64,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = folder_of(path)
         self.trace = Trace(self.path)
 
     def __repr__(self) -> str:

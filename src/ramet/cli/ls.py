@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ramet.cli.out import document, say, table
-from ramet.cli.words import place, runs
+from ramet.cli.words import run, runs
 
 
 def ls(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def ls(arguments: argparse.Namespace) -> int:
 
 def ls_options(parser: argparse.ArgumentParser) -> None:
     """Add the folder."""
-    parser.add_argument("folder", nargs="?", type=place, metavar="FOLDER", help="where (default: the folder of runs)")
+    parser.add_argument("folder", nargs="?", type=run, metavar="FOLDER", help="where (default: the folder of runs)")
 
 
 def runs_in(folder: Path) -> list[Path]:

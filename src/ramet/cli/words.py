@@ -54,13 +54,28 @@ def place(text: str) -> Path:
 
 
 def run(text: str) -> Path:
-    """Return a run's folder: the one that is called so, or the one of that name in the folder of runs."""
+    """Return a run's folder: the one that is called so, or the one of that name in the folder of runs.
+
+    Of the URL of one that is kept in a store, the folder that has it here.
+    """
+    if "://" in text:
+        return _brought(text)
     path = place(text)
     if path.name == text and not os.path.lexists(path):
         named = runs() / text
         if named.is_dir():
             return named
     return path
+
+
+def _brought(url: str) -> Path:
+    from ramet.errors import RametError
+    from ramet.whereabouts import folder_of
+
+    try:
+        return folder_of(url)
+    except RametError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def runs() -> Path:

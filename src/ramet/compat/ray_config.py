@@ -47,8 +47,8 @@ class RunConfig(ramet.config.RunConfig):
     ) -> None:
         if storage_filesystem is not None:
             raise ConfigError(
-                f"RunConfig(storage_filesystem={storage_filesystem!r}): only folders of this machine can hold a run; "
-                "leave it out"
+                f"RunConfig(storage_filesystem={storage_filesystem!r}): a filesystem is not taken; "
+                "give storage_path= as a URL, and leave it out"
             )
         super().__init__(
             name=name,

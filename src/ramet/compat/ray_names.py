@@ -14,7 +14,7 @@ _DRAWS = _of(
     "choice grid_search lograndint loguniform qlograndint qloguniform qrandint qrandn quniform randint randn "
     "sample_from uniform",
 )
-_CONFIGS = _of("compat.ray_config", "RunConfig") | _of("config", "CheckpointConfig FailureConfig")
+_CONFIGS = _of("compat.ray_config", "RunConfig") | _of("config", "CheckpointConfig FailureConfig SyncConfig")
 _SESSION = _of("compat.ray_session", "report") | _of("session", "get_checkpoint")
 _CHECKPOINT = _of("checkpoint", "Checkpoint")
 _STOPPERS = _of(

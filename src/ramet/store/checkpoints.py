@@ -64,6 +64,19 @@ class CheckpointStore:
             remove(copy)
             raise
 
+    def take(self, scratch: Path, final: str) -> Path:
+        """Make the folder ``final`` within ``scratch``, which holds a whole checkpoint, one of this store; return it.
+
+        Another process may have been faster: then that one stays.
+        """
+        path = self._within(final)
+        try:
+            os.rename(scratch / final, path)
+        except OSError:
+            if not os.path.lexists(path / MANIFEST):
+                raise
+        return path
+
     def _commit(self, scratch: Path, name: str) -> tuple[str, int]:
         manifest = scratch / MANIFEST
         manifest.unlink(missing_ok=True)  # of a committed one, or of a commit that failed

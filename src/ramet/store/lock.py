@@ -238,7 +238,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _write(descriptor: int) -> None:
     told = {"host": socket.gethostname(), "process": os.getpid(), "since": time.time()}
-    state = _state(os.getpid())
+    state = state_of(os.getpid())
     if state is not None:
         told["start"] = state[1]
     os.ftruncate(descriptor, 0)
@@ -272,13 +272,13 @@ def _is_gone(holder: _Holder) -> bool:
         return True
     except OSError:  # it is somebody else's
         pass
-    state = _state(holder.process)
+    state = state_of(holder.process)
     if state is None:
         return False
     return state[0] in "ZX" or (holder.start is not None and holder.start != state[1])
 
 
-def _state(process: int) -> tuple[str, int] | None:
+def state_of(process: int) -> tuple[str, int] | None:
     """Return the state of a process and when it started, in ticks since the machine did; None if that is not told."""
     try:
         # Its name, in parentheses, may hold anything.

@@ -1,0 +1,215 @@
+"""A store as bad as they come: an S3 server of its own on loopback, and a proxy before it that spoils what it is told.
+
+`Cloud` is both. What goes over is counted where it goes over, not where it is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+FAULTS = ("500", "503", "hang", "cut", "half", "unanswered", "lost")
+"""Errors, silence, a body that ends in the middle on its way there or back, an answer that is lost, and an object."""
+
+BUCKET = "bucket"
+
+_ERRORS = {
+    "403": b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    "500": b"<Error><Code>InternalError</Code><Message>We made a mistake.</Message></Error>",
+    "503": b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that reached the proxy: its method and path, the bytes of both bodies, and how it was spoilt."""
+
+    method: str
+    path: str
+    up: int
+    down: int
+    fault: str | None
+
+
+@dataclass
+class Cloud:
+    """Where the store is to be found, what has gone over, and what is to go wrong: a fault, or None, for each call."""
+
+    endpoint: str
+    calls: list[Call] = field(default_factory=list)
+    spoil: Callable[[str, str], str | None] = lambda method, path: None
+    over: threading.Event = field(default_factory=threading.Event)
+    all_of_it: Any = None
+
+    def moved(self, part: str = "") -> tuple[int, int]:
+        """Return the bytes up and down of calls whose path has ``part`` in it."""
+        calls = [call for call in list(self.calls) if part in call.path]
+        return sum(call.up for call in calls), sum(call.down for call in calls)
+
+    def chance(self, seed: int, share: float, most: int) -> None:
+        """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that chance draws."""
+        dice, lock, left = random.Random(seed), threading.Lock(), itertools.count()
+
+        def spoil(method: str, path: str) -> str | None:
+            with lock:
+                if dice.random() >= share or next(left) >= most:
+                    return None
+                return dice.choice(FAULTS)
+
+        self.spoil = spoil
+
+    def spoilt(self) -> int:
+        """Return how many calls were."""
+        return sum(call.fault is not None for call in list(self.calls))
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each small answer waits 40 ms for its second half
+    cloud: Cloud
+    behind: tuple[str, int]
+
+    def do(self) -> None:
+        fault = self.cloud.spoil(self.command, self.path)
+        if fault == "lost" and (self.command != "PUT" or "uploadId" in self.path):
+            fault = "500"
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(size // 2 if fault == "cut" else size) if size else b""
+        if fault in ("403", "500", "503"):
+            self._answer(int(fault), _ERRORS[fault], {}, len(body), fault)
+            return
+        if fault in ("cut", "hang"):
+            self._told(len(body), 0, fault)
+            if fault == "hang":
+                self.cloud.over.wait(5)
+            self._hang_up()
+            return
+        if fault == "lost":
+            self._answer(200, b"", {"ETag": '"0"'}, len(body), fault)
+            return
+        status, answer, headers = self._passed_on(body)
+        if fault == "unanswered":
+            self._told(len(body), 0, fault)
+            self._hang_up()
+            return
+        self._answer(status, answer, headers, len(body), fault, half=fault == "half")
+
+    def _passed_on(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        with contextlib.closing(http.client.HTTPConnection(*self.behind, timeout=30)) as connection:
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in ("expect", "connection")}
+            connection.request(self.command, self.path, body=body, headers=headers)
+            answer = connection.getresponse()
+            skip = ("connection", "transfer-encoding", "content-length", "server", "date")
+            kept = {k: v for k, v in answer.getheaders() if k.lower() not in skip}
+            if self.command == "HEAD":
+                kept["Content-Length"] = answer.getheader("Content-Length") or "0"
+            return answer.status, answer.read(), kept
+
+    def _answer(
+        self, status: int, body: bytes, headers: dict[str, str], came: int, fault: str | None, half: bool = False
+    ) -> None:
+        sent = body[: len(body) // 2] if half else body
+        self._told(came, len(sent), fault)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(sent)
+        if half:
+            self._hang_up()
+
+    def _told(self, up: int, down: int, fault: str | None) -> None:
+        self.cloud.calls.append(Call(self.command, self.path, up, down, fault))
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # who called has hung up
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+for _verb in ("GET", "PUT", "POST", "DELETE", "HEAD"):
+    setattr(_Proxy, f"do_{_verb}", _Proxy.do)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def cloud() -> Iterator[Cloud]:
+    """Have a store, with an empty bucket, for as long as the block runs."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            port = int(process.stdout.readline())
+            handler = type("Proxy", (_Proxy,), {"behind": ("127.0.0.1", port)})
+            with _Server(("127.0.0.1", 0), handler) as proxy:
+                made = Cloud(f"http://127.0.0.1:{proxy.server_address[1]}")
+                handler.cloud = made  # type: ignore[attr-defined]
+                threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                    connection.request("PUT", f"/{BUCKET}")
+                    assert connection.getresponse().status == 200
+                try:
+                    yield made
+                finally:
+                    made.over.set()
+                    proxy.shutdown()
+        finally:
+            process.stdin.close()  # which it waits for
+            process.wait(30)
+
+
+_SERVER = """
+import logging, sys
+logging.disable()
+from moto.server import ThreadedMotoServer
+from werkzeug.serving import WSGIRequestHandler
+WSGIRequestHandler.disable_nagle_algorithm = True
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+SURROUNDINGS = {
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE00",
+    "AWS_SECRET_ACCESS_KEY": "a-secret-that-nobody-must-see-anywhere",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nowhere",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    "FSSPEC_S3": '{"config_kwargs": {"read_timeout": 0.5, "connect_timeout": 2}}',
+}
+"""What a user would have in the environment; the last are so that what fails does so at once."""
