@@ -137,7 +137,7 @@ ADAPTS = {
 ADAPTS |= {"ramet.executor.vector.jax": "jax", "ramet.executor.vector.torch": "torch"}
 ADAPTS |= {"ramet.executor.vector.philox": "torch"}
 ADAPTS |= {"ramet.integrations.torch_random": "torch", "ramet.integrations.torch_optim": "torch"}
-ADAPTS |= {f"ramet.executor.ray.{file}": "ray" for file in ("actor", "cluster", "seat")}
+ADAPTS |= {f"ramet.executor.ray.{file}": "ray" for file in ("actor", "cluster", "couriers", "seat")}
 ADAPTS |= {"ramet.ui.app": "starlette", "ramet.ui.server": "uvicorn"}
 """Files that are about one heavy library, and may import it at their top: they are themselves imported lazily."""
 

@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import COPY, Assignment, Handover, Saved, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Gone, Handover, Saved, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -45,6 +45,7 @@ class Loop:
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
         engine.together = executor.together
+        self._fetches = record.shipping is not None and getattr(executor, "fetches", False)
         self._set_off: Callable[[], None] | None = getattr(executor, "set_off", None)
         self.population = engine.population
         self.callbacks = list(run.callbacks or ())
@@ -204,12 +205,18 @@ class Loop:
     def _checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
         if name in self.population.retention.held:
             return StoredCheckpoint.held(name)
+        if self._fetches:
+            return self.record.named(name)
         return self.stored.get(name) or self.record.checkpoint(name)
 
-    def _take_in(self, came: Sequence[Handover | Output | Saved]) -> None:
+    def _take_in(self, came: Sequence[Handover | Output | Saved | Gone]) -> None:
         for message in came:
             if isinstance(message, Saved):
                 self._saved(message)
+                continue
+            if isinstance(message, Gone):
+                for name in message.names:
+                    self.pending += self.engine.lose(name, message.reason)
                 continue
             if isinstance(message, Output):
                 self.logs.write(message.member, message.text)
@@ -298,7 +305,9 @@ class Loop:
 
     def _tidy(self) -> None:
         with contextlib.suppress(DiskFullError):  # what cannot be deleted now is next time
-            self.record.tidy()
+            deleted = self.record.tidy()
+            if deleted and self._fetches:
+                self.executor.forget(deleted)  # type: ignore[attr-defined]
         if self.record.shipping is not None:
             self._see_to(self.record.shipping)
 

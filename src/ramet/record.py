@@ -247,7 +247,8 @@ class Record:
         if self.shipping is not None:
             for kept in transaction.checkpoints:
                 if kept.path is not None:
-                    self.shipping.send(kept.path)
+                    here = os.path.isabs(stored[kept.segment, kept.iteration].path or "")
+                    (self.shipping.send if here else self.shipping.expect)(kept.path)
         self._fresh.difference_update(garbage)
         for directory in {self._directories.pop(gone) for gone in garbage if gone in self._directories}:
             if directory not in self._directories.values():  # rows of many members lie in one
@@ -264,10 +265,13 @@ class Record:
         """Return the directories that checkpoints lie in; small ones lie in none."""
         return {self._directories[name] for name in names if name in self._directories}
 
-    def tidy(self) -> None:
-        """Delete the directories that commits since the last time let go of. A gigabyte takes its time: not in them."""
+    def tidy(self) -> list[str]:
+        """Delete the directories that commits since the last time let go of, and return their names.
+
+        A gigabyte takes its time: that is not done while committing.
+        """
         if not self._doomed:
-            return
+            return []
         # Only when nothing in the ledger names them any more, not even after a power cut.
         self.ledger.sync()
         doomed, self._doomed = self._doomed, []
@@ -276,6 +280,7 @@ class Record:
                 self.store.delete(directory)
             else:
                 self.shipping.let_go(directory)
+        return doomed
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
@@ -388,6 +393,17 @@ class Record:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
         path = None if row.path is None else str(self._place(row.path))
         return StoredCheckpoint(row.kind, row.data, path, row.size, name in self._fresh)
+
+    def named(self, name: Checkpoint) -> StoredCheckpoint:
+        """Return a committed checkpoint; of a large one the path is its name, wherever it is.
+
+        Raises:
+            CheckpointError: it was not kept.
+        """
+        row = self.ledger.checkpoint(*name)
+        if row is None:
+            raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
+        return StoredCheckpoint(row.kind, row.data, row.path, row.size, name in self._fresh)
 
     def _place(self, directory: str) -> Path:
         """Return where the checkpoint in ``directory`` lies, brought from the store that keeps it if it has to be."""

@@ -129,10 +129,19 @@ class Saved(NamedTuple):
     checkpoints: Mapping[tuple[int, int], StoredCheckpoint]
 
 
+class Gone(NamedTuple):
+    """What an executor tells of checkpoints (segment, iteration) that are lost with the machine that had them."""
+
+    names: tuple[tuple[int, int], ...]
+    reason: str
+
+
 class Setup(NamedTuple):
     """What a worker has to know once, before any work: how to measure time, when to stop, where checkpoints go.
 
     ``report_timeout_s``: seconds without a word after which work counts as hanging and is ended; None for never.
+    ``home``: the URL at which the run is kept, where other machines find its checkpoints and put theirs; ``cache``:
+    bytes that copies of them may take on each.
     """
 
     run: str
@@ -141,3 +150,5 @@ class Setup(NamedTuple):
     rules: tuple[Any, ...]
     store: str
     report_timeout_s: float | None = None
+    home: str | None = None
+    cache: int | None = None

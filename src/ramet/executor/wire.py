@@ -149,8 +149,10 @@ def flat_assignment(assignment: Assignment) -> tuple[Any, ...]:
     return tuple(flat)
 
 
-def assignment_of(flat: tuple[Any, ...]) -> Assignment:
-    """Return the assignment of `flat_assignment`."""
+def assignment_of(flat: tuple[Any, ...], store: str) -> Assignment:
+    """Return the assignment of `flat_assignment`; a checkpoint whose path is relative lies in the folder ``store``."""
     given = Assignment(*flat)
     stored = None if given.checkpoint is None else StoredCheckpoint(*given.checkpoint)
+    if stored is not None and stored.path is not None:
+        stored = stored._replace(path=os.path.join(store, stored.path))
     return given._replace(checkpoint=stored, lease=Lease(*given.lease))

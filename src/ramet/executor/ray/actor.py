@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 
 import ray
 
-from ramet.core.messages import Handover, Lease, Setup
-from ramet.errors import TrainableError
+from ramet.core.messages import PLACE, Handover, Lease, Setup
+from ramet.errors import RametError, TrainableError
 from ramet.executor.base import Output
+from ramet.executor.ray.courier import CACHE, Bringing, made, place_of
 from ramet.executor.wire import flat
 from ramet.executor.workers import UNWIND_SECONDS, Workers
+from ramet.store.depot import Depot
+from ramet.store.remote import Remote
 
 LISTEN_SECONDS = 0.5
 """How long a turn waits for something that cannot wait; rows are gathered meanwhile."""
@@ -31,11 +34,22 @@ CLOSING_SECONDS = 5.0
 
 
 class Where(NamedTuple):
-    """Where an actor is: its node, by identifier and by name, and whether the run's folder is there too."""
+    """Where an actor is: its node, by identifier and by name, and whether it sees what it has to.
+
+    ``root`` is the folder of the node's own copies of checkpoints, None where they lie in the run's folder.
+    """
 
     node: str
     host: str
     sees: bool
+    root: str | None = None
+
+
+class Sign(NamedTuple):
+    """By what a node knows whether it sees the run's folder, or even is the controller's: a path that was made there."""
+
+    path: str
+    host: str
 
 
 class Place:
@@ -58,26 +72,31 @@ class Place:
         there = [entry for entry in path if os.path.exists(entry)]
         sys.path[:] = [*there, *(entry for entry in sys.path if entry not in there)]
         self.working: int | None = None
+        self.depot: Depot | None = None
+        self.bringing: Bringing | None = None
+        self.brought: Bringing | None = None
         self.workers = Workers([None], first=slot)
         self.workers.preload = list(preload)
         self.workers.spawn()  # it imports until it is told what to serve
 
-    def serve(self, trainable: bytes, setup: Setup, sign: str | None) -> Where | str:
-        """Load the training function; return where this is, or why the function cannot be loaded.
-
-        ``sign`` is a path that the controller has made in the run's folder.
-        """
+    def serve(self, trainable: bytes, setup: Setup, sign: Sign) -> Where | str:
+        """Load the training function; return where this is, or why it cannot be done here."""
+        host, root = socket.gethostname(), None
+        sees = os.path.isdir(sign.path) and os.access(sign.path, os.W_OK)
         try:
+            if setup.home is not None:
+                if not sees or host != sign.host or CACHE in os.environ:
+                    root = str(made(place_of(setup.home)))
+                    setup = setup._replace(store=root)
+                remote = Remote(str(setup.home))
+                remote.check()  # this node has credentials of its own, or none
+                self.depot = Depot(setup.store, remote, setup.cache)
             self.workers.serve(trainable, setup)
             while not self.workers.ready:
                 self.workers.poll(LISTEN_SECONDS)
-        except TrainableError as error:
-            return str(error)
-        return Where(
-            ray.get_runtime_context().get_node_id(),
-            socket.gethostname(),
-            sign is None or (os.path.isdir(sign) and os.access(sign, os.W_OK)),
-        )
+        except RametError as error:
+            return f"node {host}: {error}"
+        return Where(ray.get_runtime_context().get_node_id(), host, sees or root is not None, root)
 
     def turn(self, said: Sequence[bytes]) -> bytes:
         """Pass on what is said, and return what comes, as soon as it cannot wait: a pickled list of tuples."""
@@ -93,7 +112,7 @@ class Place:
     def _pass_on(self, verb: str, work: int, *more: Any) -> None:
         if verb == "start":
             self.working = work
-            self.workers.begin(self.workers.first, work, *more)
+            self._start(work, *more)
         elif verb == "proceed":
             self.working = work
             self.workers.proceed(work, Lease(*more))
@@ -101,11 +120,35 @@ class Place:
             self.workers.recall(work)
         else:
             self.working = None
+            if self.bringing is not None:
+                self.bringing.abandon()
+                self.bringing = None
             self.workers.stop(work)
+
+    def _start(self, work: int, member: int, message: bytes, final: str | None) -> None:
+        """Begin, or first bring the checkpoint that it is to start from."""
+        if self.brought is not None:
+            self.brought.release()
+            self.brought = None
+        if final is None or self.depot is None:
+            self.workers.begin(self.workers.first, work, member, message)
+        else:
+            self.bringing = Bringing(self.depot, final, (work, member, message))
 
     def _listen(self, seconds: float, came: list[tuple[Any, ...]]) -> bool:
         """Gather what comes within ``seconds``; return whether it wants an answer, or is bad news."""
         urgent = False
+        if self.bringing is not None:
+            if not self.bringing.done.wait(seconds):
+                return False
+            arrived, self.bringing = self.bringing, None
+            if arrived.error:
+                fault = "checkpoint" if arrived.damaged else PLACE
+                came.append(flat(Handover(arrived.beginning[0], error=arrived.error, fault=fault)))
+                self.working = None
+                return True
+            self.brought, seconds = arrived, 0.0
+            self.workers.begin(self.workers.first, *arrived.beginning)
         try:
             for message in self.workers.poll(seconds):
                 if isinstance(message, Output):
@@ -124,5 +167,7 @@ class Place:
     def close(self) -> None:
         """End the worker; a function that only has its ``finally`` blocks to run gets some time for it."""
         self.workers.close(patience=min(CLOSING_SECONDS, UNWIND_SECONDS))
+        if self.depot is not None:
+            self.depot.close()
         with contextlib.suppress(OSError):
             sys.stdout.flush()

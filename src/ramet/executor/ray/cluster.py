@@ -67,6 +67,11 @@ class Cluster:
         return cls(ours=True)
 
     @property
+    def up(self) -> list[Node]:
+        """The nodes that were up when they were last counted, however long that is ago."""
+        return self._nodes
+
+    @property
     def answers(self) -> bool:
         """Whether the head was there a moment ago; who asks it for something while it is not stands still."""
         return time.monotonic() - self._heard < 3 * LOOK_SECONDS

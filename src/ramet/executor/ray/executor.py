@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ramet import resources as capacity
-from ramet.core.messages import PLACE, Assignment, Handover, Lease, Setup
+from ramet.core.messages import PLACE, Assignment, Gone, Handover, Lease, Setup
 from ramet.errors import ConfigError, RunError, TrainableError
 from ramet.executor import pickling
 from ramet.executor.base import Output
 from ramet.executor.ray.asking import Asked
+from ramet.executor.ray.words import HINT, HOPELESS, SAID_BY_US, is_memory, shown, why_lost
 from ramet.executor.wire import heard
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.trees import remove
@@ -22,7 +24,9 @@ from ramet.store.trees import remove
 if TYPE_CHECKING:
     import ray
 
+    from ramet.executor.ray.actor import Sign
     from ramet.executor.ray.cluster import Cluster
+    from ramet.executor.ray.couriers import Couriers
     from ramet.executor.ray.seat import Seat
 
 STILLBORN = 5
@@ -72,6 +76,7 @@ class RayExecutor:
     kills = True
     together = False
     elastic = True
+    fetches = True
 
     def __init__(
         self,
@@ -88,7 +93,8 @@ class RayExecutor:
         self._cluster: Cluster | None = None
         self._bundles: list[dict[str, float]] = []
         self._trainable = b""
-        self._payload: tuple[Any, Setup, str | None] | None = None
+        self._payload: tuple[Any, Setup, Sign] | None = None
+        self._couriers: Couriers | None = None
         self._seats: dict[int, Seat] = {}
         self._calls: dict[Any, Seat] = {}
         self._slots: tuple[int, ...] = ()
@@ -140,7 +146,7 @@ class RayExecutor:
             return
         bundles = self._asked.need(trainable)
         # What is lost is told of by the run itself, once; Ray would print pages over its table.
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", _SAID_BY_US)
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", SAID_BY_US)
         try:
             from ramet.executor.ray.cluster import Cluster, room
         except ImportError as error:
@@ -150,7 +156,7 @@ class RayExecutor:
         nodes = cluster.nodes()
         if not self._asked.grows and not room(nodes, bundles, self._asked.strategy, 1):
             cluster.leave()
-            there = "; ".join(sorted({_shown(node.resources) for node in nodes}))
+            there = "; ".join(sorted({shown(node.resources) for node in nodes}))
             raise ConfigError(
                 f"a member needs {self._asked.shown(bundles)}, and no node of the Ray cluster can ever give that (it "
                 f"has {len(nodes)}: {there}): ask for less, or add such a node; if it comes on demand, give "
@@ -166,8 +172,15 @@ class RayExecutor:
             self.prepare(trainable, (), setup.rules)
         import ray
 
+        from ramet.executor.ray.actor import Sign
+
         self._sign = CheckpointStore(setup.store).scratch()  # who sees it sees the run's folder
-        self._payload = (ray.put(self._trainable), setup._replace(rules=()), str(self._sign))
+        sign = Sign(str(self._sign), socket.gethostname())
+        self._payload = (ray.put(self._trainable), setup._replace(rules=()), sign)
+        if setup.home is not None:
+            from ramet.executor.ray.couriers import Couriers
+
+            self._couriers = Couriers(setup.home, setup.cache, self._environment())
         self._trainable, self._members = b"", members
         self._idle_since = time.monotonic()
         for seat in self._seats.values():
@@ -180,12 +193,13 @@ class RayExecutor:
 
     def start(self, slot: int, assignment: Assignment) -> None:
         """Send the assignment."""
-        seat = self._seats[slot]
-        seat.begins(assignment.work, assignment.member)
+        seat, checkpoint = self._seats[slot], assignment.checkpoint
+        seat.begins(assignment.work, assignment.member, assignment.segment)
         self._slot_of[assignment.work] = slot
         from ramet.executor.ray.seat import order
 
-        message = order("start", assignment.work, assignment.member, pickling.start(assignment))
+        final = None if checkpoint is None or self._couriers is None else checkpoint.path
+        message = order("start", assignment.work, assignment.member, pickling.start(assignment), final)
         self._call(seat, seat.say(message))
 
     def proceed(self, work: int, lease: Lease) -> None:
@@ -212,11 +226,16 @@ class RayExecutor:
         seat.work, seat.listening = None, False
         seat.held.append(order("stop", work))  # mostly another start follows at once
 
-    def poll(self, timeout: float) -> list[Handover | Output]:
+    def forget(self, names: Collection[str]) -> None:
+        """Let the nodes delete their copies of large checkpoints that are kept no more."""
+        if self._couriers is not None:
+            self._couriers.forget(names)
+
+    def poll(self, timeout: float) -> list[Handover | Output | Gone]:
         """Wait for the first answer, then take all that are there."""
         import ray
 
-        came: list[Handover | Output] = []
+        came: list[Handover | Output | Gone] = []
         if time.monotonic() >= self._look_at:
             self._look(came)
         for seat in self._seats.values():
@@ -243,6 +262,10 @@ class RayExecutor:
         leaving = [seat.actor.close.remote() for seat in self._seats.values() if seat.where and seat.work is None]
         if leaving:
             ray.wait(leaving, num_returns=len(leaving), timeout=2 * CLOSING_SECONDS)
+        if self._couriers is not None:
+            self._couriers.drain({node.name for node in self._cluster.up})
+            self._couriers.close()
+            self._couriers = None
         for seat in self._seats.values() if self._cluster.answers else ():
             seat.gone()
         self._seats, self._calls, self._slots, self._slot_of = {}, {}, (), {}
@@ -262,7 +285,7 @@ class RayExecutor:
 
         self._call(seat, seat.say(order(verb, work, *more)))
 
-    def _answered(self, call: ray.ObjectRef, came: list[Handover | Output]) -> None:
+    def _answered(self, call: ray.ObjectRef, came: list[Handover | Output | Gone]) -> None:
         import ray
 
         seat = self._calls.pop(call, None)
@@ -280,17 +303,21 @@ class RayExecutor:
             if seat.listening and not seat.calls:
                 self._call(seat, seat.say())
         elif isinstance(answer, str):
-            raise TrainableError(answer + _HINT)
+            raise TrainableError(answer + (HINT if "cannot load the training function" in answer else ""))
         else:
             self._arrived(seat, answer)
 
-    def _take(self, seat: Seat, message: tuple[Any, ...], came: list[Handover | Output]) -> None:
+    def _take(self, seat: Seat, message: tuple[Any, ...], came: list[Handover | Output | Gone]) -> None:
         if message[0] == "output":
             came.append(Output(seat.number, *message[1:]))
         elif message[0] == "unusable":
             raise TrainableError(message[1])
         elif message[1] == seat.work:
             handover = heard(message)
+            if self._couriers is not None and seat.where is not None and seat.where.root is not None:
+                handover = self._entrusted(seat, handover)
+            if handover.fault == PLACE:
+                handover = handover._replace(fault=self._fault(seat.member or 0))
             came.append(handover)
             if any(block.stored is not None for block in handover.blocks):
                 self._losses.pop(seat.member or 0, None)
@@ -300,6 +327,22 @@ class RayExecutor:
                 seat.work = None
             if over or handover.waiting:
                 seat.listening = seat.recalled = False
+
+    def _entrusted(self, seat: Seat, handover: Handover) -> Handover:
+        """Have the large checkpoints of a handover, which are on its node alone, sent; return it with their names."""
+        assert self._couriers is not None
+        assert seat.where is not None
+        assert seat.where.root is not None
+        blocks, new = list(handover.blocks), dict[str, tuple[int, int]]()
+        for at, block in enumerate(blocks):
+            stored = block.stored
+            if stored is not None and stored.path is not None:
+                final = os.path.basename(stored.path)
+                new[final] = (seat.segment, block.last)
+                blocks[at] = block._replace(stored=stored._replace(path=final))
+        if new:
+            self._couriers.send(seat.where.node, seat.where.root, new)
+        return handover._replace(blocks=tuple(blocks))
 
     def _arrived(self, seat: Seat, where: Any) -> None:
         """An actor has loaded the training function: its slot can be used."""
@@ -314,7 +357,7 @@ class RayExecutor:
 
     # ------------------------------------------------------------------ nodes come and go
 
-    def _look(self, came: list[Handover | Output]) -> None:
+    def _look(self, came: list[Handover | Output | Gone]) -> None:
         """See which nodes there are, and act on it."""
         from ramet.executor.ray.cluster import LOOK_SECONDS
 
@@ -325,6 +368,8 @@ class RayExecutor:
         for seat in list(self._seats.values()):
             if seat.where is not None and seat.where.node not in alive:
                 self._lost(seat, None, came)
+        if self._couriers is not None:
+            came += self._couriers.look(alive)
         self._follow()
         if self._slots:
             self._idle_since = now
@@ -350,7 +395,7 @@ class RayExecutor:
         number = 0
         while len(self._seats) < wanted:
             if number not in self._seats:
-                seat = Seat.ask_for(number, self._bundles, asked.strategy, None if self._ours else asked.runtime_env)
+                seat = Seat.ask_for(number, self._bundles, asked.strategy, self._environment())
                 self._seats[number] = seat
                 if self._payload is not None:
                     self._call(seat, seat.serve(*self._payload))
@@ -359,26 +404,32 @@ class RayExecutor:
         for seat in sorted(coming, key=lambda seat: -seat.number)[: max(0, len(self._seats) - wanted)]:
             self._forget(seat)
 
-    @property
-    def _ours(self) -> bool:
-        return self._cluster is not None and self._cluster.ours
+    def _environment(self) -> dict[str, Any] | None:
+        """Return what actors need besides what all of this program's have."""
+        known = self._cluster is not None and self._cluster.ours
+        return None if known or not self._asked.runtime_env else dict(self._asked.runtime_env)
 
-    def _lost(self, seat: Seat, error: Exception | None, came: list[Handover | Output]) -> None:
+    def _fault(self, member: int) -> str | None:
+        """Return whose fault the loss of a place is: in the end the member's."""
+        self._losses[member] = self._losses.get(member, 0) + 1
+        return None if self._losses[member] >= LOSSES else PLACE
+
+    def _lost(self, seat: Seat, error: Exception | None, came: list[Handover | Output | Gone]) -> None:
         """An actor is gone: tell of its work, if it had any, and ask for another."""
         self._forget(seat)
-        why = "its node was lost" if error is None else _why(error)
+        why = "its node was lost" if error is None else why_lost(error)
         host = "" if seat.where is None else f" on {seat.where.host}"
         self._stillborn += seat.where is None and not self._slots
-        if self._stillborn >= STILLBORN or why.startswith(_HOPELESS):
-            raise TrainableError(f"no actor can be started on the Ray cluster, because {why}{_HINT}")
+        if self._stillborn >= STILLBORN or why.startswith(HOPELESS):
+            raise TrainableError(f"no actor can be started on the Ray cluster, because {why}{HINT}")
         if seat.work is not None:
             assert seat.member is not None
             self._slot_of.pop(seat.work, None)
-            times = self._losses[seat.member] = self._losses.get(seat.member, 0) + 1
-            own = times >= LOSSES or _is_memory(error)
+            fault = None if is_memory(error) else self._fault(seat.member)
+            times = self._losses.get(seat.member, 0)
             often = f" (for the {times}th time without a checkpoint in between)" if times >= LOSSES else ""
             text = f"the Ray actor of slot {seat.number}{host} was lost: {why}{often}"
-            came.append(Handover(seat.work, error=text, fault=None if own else PLACE))
+            came.append(Handover(seat.work, error=text, fault=fault))
         if seat.where is not None:  # else it is asked for again after a while
             self._follow()
 
@@ -390,39 +441,5 @@ class RayExecutor:
         seat.gone()
 
 
-_SAID_BY_US = r"A worker died or was killed|node with node id|\[state-dump\]|cannot be scheduled right now"
-
-_HOPELESS = "it cannot begin"
-
-_HINT = (
-    "\nEvery node needs the same Python with ramet, and the modules that the function imports: install them there, or "
-    "give RayExecutor(runtime_env={'working_dir': '.', 'pip': […]})"
-)
-
-
 def _made(given: dict[str, Any]) -> RayExecutor:
     return RayExecutor(**given)
-
-
-def _why(error: Exception) -> str:
-    """Return what Ray says of a lost actor, in a line: its messages begin with pages of identifiers."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if "RuntimeEnvSetup" in type(error).__name__ or "creation task" in lines[0]:
-        return f"{_HOPELESS}: {' '.join(lines[1:] or lines)[-600:]}"
-    dead = "The actor is dead because "
-    for line in lines:
-        if line.startswith(dead):
-            return line.removeprefix(dead).partition(" Some common causes")[0][:300]
-    if "Unavailable" in type(error).__name__:
-        return "it cannot be reached any more; its node may be gone"
-    return (lines[-1:] or [type(error).__name__])[0][:300]
-
-
-def _is_memory(error: Exception | None) -> bool:
-    """Whether Ray ended it to save its node from running out of memory, which would happen again."""
-    return error is not None and ("OutOfMemory" in type(error).__name__ or "low on memory" in str(error))
-
-
-def _shown(resources: Mapping[str, float]) -> str:
-    own = {name: amount for name, amount in resources.items() if not name.startswith(("node:", "object_store"))}
-    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(own.items())) or "nothing"

@@ -15,7 +15,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ramet.core.messages import Setup
-from ramet.executor.ray.actor import Place, Where
+from ramet.executor.ray.actor import Place, Sign, Where
 
 GROUP = "RAMET_PLACEMENT_GROUP"
 """The variable that tells a training function the placement group of its member."""
@@ -36,6 +36,7 @@ class Seat:
     where: Where | None = None
     work: int | None = None
     member: int | None = None
+    segment: int = 0
     listening: bool = False
     recalled: bool = False
     held: list[bytes] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Seat:
         actor = _actor.options(**options).remote(number, sys.path, folder, environment, preload)
         return cls(number, actor, group)
 
-    def serve(self, trainable: ray.ObjectRef, setup: Setup, sign: str | None) -> ray.ObjectRef:
+    def serve(self, trainable: ray.ObjectRef, setup: Setup, sign: Sign) -> ray.ObjectRef:
         """Let it load the training function; the answer tells where it is."""
         self.calls += 1
         return self.actor.serve.remote(trainable, setup, sign)
@@ -73,9 +74,9 @@ class Seat:
         self.calls += 1
         return self.actor.turn.remote(said)
 
-    def begins(self, work: int, member: int) -> None:
+    def begins(self, work: int, member: int, segment: int) -> None:
         """From now on it works on this."""
-        self.work, self.member, self.listening, self.recalled = work, member, True, False
+        self.work, self.member, self.segment, self.listening, self.recalled = work, member, segment, True, False
 
     def gone(self) -> None:
         """Give back what it holds of the cluster; it may be lost already."""
