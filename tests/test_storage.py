@@ -23,8 +23,9 @@ from ramet.errors import ConfigError, DamageError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.depot import Depot, fetched
 from ramet.store.manifest import MANIFEST, verified
-from ramet.store.remote import Remote, checked
+from ramet.store.remote import Remote
 from ramet.store.retries import Retries, scrubbed
+from ramet.store.urls import checked
 
 LIMIT = 60
 """Seconds that only a failing test waits."""

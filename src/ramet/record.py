@@ -21,7 +21,8 @@ from ramet.core.blocks import last_row
 from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
-from ramet.errors import CheckpointError, DamageError, RunError
+from ramet.errors import CheckpointError, RunError
+from ramet.store import away
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints"
 OBJECTS = "objects.pkl"
-HOME = "storage.json"
 
 _NESTED: dict[type[Event], tuple[str, ...]] = {
     Opened: ("hparams", "info"),
@@ -384,21 +384,8 @@ class Record:
         row = self.ledger.checkpoint(*name)
         if row is None:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
-        path = None if row.path is None else str(self._place(row.path))
+        path = None if row.path is None else str(away.place(self.folder, self.store, self.shipping, row.path))
         return StoredCheckpoint(row.kind, row.data, path, row.size, name in self._fresh)
-
-    def _place(self, directory: str) -> Path:
-        """Return where the checkpoint in ``directory`` lies, brought from the store that keeps it if it has to be."""
-        if self.shipping is not None:
-            return self.shipping.bring(directory)
-        try:
-            return self.store.path(directory)
-        except DamageError:
-            if not (self.folder / HOME).exists():
-                raise
-            from ramet.store.depot import brought
-
-            return brought(self.folder, directory)
 
     def verify(self, name: Checkpoint) -> None:
         """Read a committed checkpoint, all of it.
@@ -414,16 +401,7 @@ class Record:
             self.store.verify(row.path)
 
     def _is_away(self, directory: str) -> bool:
-        """Return whether a checkpoint is not here, but in the store that keeps the run."""
-        if (self.store.root / directory).exists():
-            return False
-        if self.shipping is not None:
-            return self.shipping.has(directory)
-        if not (self.folder / HOME).exists():
-            return False
-        from ramet.store.depot import is_kept
-
-        return is_kept(self.folder, directory)
+        return away.is_away(self.folder, self.store, self.shipping, directory)
 
     def missing(self, names: Iterable[Checkpoint]) -> Iterator[tuple[Checkpoint, str]]:
         """Yield those of ``names`` that are not there, and why. Their content is looked at when it is read."""
@@ -455,6 +433,8 @@ class Record:
 
     def sweep(self) -> list[str]:
         """Delete what in ``checkpoints/`` the ledger does not name; return the names. Only while no worker writes."""
+        if self.shipping is not None:
+            self.tidy()  # there too
         live = {row.path for row in self.ledger.checkpoints() if row.path is not None}
         if self.shipping is not None:
             live |= self.shipping.unsent()
