@@ -26,6 +26,7 @@ from ramet.errors import ConfigError, LockedError, RunError, StorageError
 from ramet.record import Record
 from ramet.store.holder import HOLDER, Holder
 from ramet.store.remote import Remote
+from ramet.store.retries import Retries
 from ramet.store.snapshots import POINTER, Home, here, home, newest
 from ramet.testing import story
 
@@ -52,6 +53,12 @@ def sky(server):
     server.calls.clear()
     yield server
     server.spoil = lambda method, path: None
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch):
+    """Pause a hundredth of a second before a call is made again."""
+    monkeypatch.setattr(Retries, "pause", lambda self, number: 0.01)
 
 
 @pytest.fixture
