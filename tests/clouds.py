@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,13 +59,17 @@ class Cloud:
         return sum(call.up for call in calls), sum(call.down for call in calls)
 
     def chance(self, seed: int, share: float, most: int) -> None:
-        """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that chance draws."""
-        dice, lock, left = random.Random(seed), threading.Lock(), itertools.count()
+        """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that chance draws.
+
+        No object is hit more often than a call is made again: what is tested is that faults pass, not luck.
+        """
+        dice, lock, left, hits = random.Random(seed), threading.Lock(), itertools.count(), Counter[str]()
 
         def spoil(method: str, path: str) -> str | None:
             with lock:
-                if dice.random() >= share or next(left) >= most:
+                if dice.random() >= share or hits[path] >= 4 or next(left) >= most:
                     return None
+                hits[path] += 1
                 return dice.choice(FAULTS)
 
         self.spoil = spoil

@@ -24,7 +24,7 @@ import ramet
 from ramet import checkpoint, session, settings
 from ramet.core.events import KINDS
 from ramet.executor import batch, worker, workers
-from ramet.store import ledger, lock, manifest
+from ramet.store import away, ledger, lock, manifest
 from ramet.store.ledger import FORMAT, Ledger
 from ramet.store.manifest import MANIFEST
 from ramet.view import logs
@@ -116,7 +116,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
             # At their own lines, so that a traceback points into the page.
             text = found.text.split("\n")
             lines[found.line : found.line + len(text)] = text
-    for library in ("jax", "torch"):
+    for library in ("jax", "torch", "fsspec"):
         if any(re.match(rf"(import|from) {library}\b", line) for line in lines) and not find_spec(library):
             pytest.skip(f"{page.name} needs {library}, which is not installed")
     script = tmp_path / f"{page.stem}.py"
@@ -333,7 +333,7 @@ def test_the_table_of_passing_files_names_what_the_code_names(tmp_path):
     told = {name for names, *_ in table(FORMAT_PAGE, "passing") for name in ticked(names)}
 
     assert damaged == f"{ledger.NAME}.damaged"
-    assert told == {lock.LOCK, *beside, damaged, f"{logs.NAME}.1"}
+    assert told == {lock.LOCK, *beside, damaged, away.HOME, f"{logs.NAME}.1"}
 
 
 def test_the_table_of_changes_is_what_a_resume_takes():

@@ -281,7 +281,7 @@ class RunConfig:
         if path is not None and (not isinstance(path, (str, os.PathLike)) or path == "" or "\0" in os.fspath(path)):
             raise ConfigError(f"RunConfig(storage_path={path!r}) must be the path of a folder, or None for the default")
         if self.url is not None:
-            from ramet.store.remote import checked
+            from ramet.store.urls import checked
 
             checked(self.url)
         stop_rules(self.stop)

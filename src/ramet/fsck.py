@@ -16,9 +16,10 @@ from pathlib import Path
 from ramet import sealed
 from ramet.core.events import Lost
 from ramet.core.population import Checkpoint, Population
-from ramet.errors import CheckpointError, RunError
+from ramet.errors import CheckpointError, RunError, StorageError
 from ramet.record import OBJECTS, Record
 from ramet.settings import NAME as SETTINGS
+from ramet.store.away import HOME, lacking
 from ramet.store.ledger import CheckpointRow, Ledger
 from ramet.store.lock import LOCK
 
@@ -54,8 +55,11 @@ def _history(record: Record) -> tuple[int, Population, str | None]:
 def check(folder: Path) -> list[str]:
     """Return every damage of the run in ``folder``, one sentence each; an empty list if all is well.
 
+    Of a run that is kept in a store, what the store lacks is told too.
+
     Raises:
         RunError: it holds no run, or one of a newer version.
+        StorageError: the store that keeps it does not answer.
     """
     record = Record.open(folder)
     try:
@@ -66,6 +70,9 @@ def check(folder: Path) -> list[str]:
         found += [f"checkpoint {name} is lost: {why}" for name, why in _lost(record, population)]
         if not (folder / LOCK).exists():  # what is being written belongs to nothing yet
             found += [f"checkpoints/{name} belongs to nothing" for name in _leftovers(record)]
+            if (folder / HOME).exists():
+                named = {row.path for row in record.ledger.checkpoints() if row.path is not None}
+                found += lacking(folder, named, record.ledger.last)
     finally:
         record.close()
     return found + [why for name in (SETTINGS, OBJECTS) if (why := _cut(folder / name)) is not None]
@@ -137,6 +144,8 @@ def _lost(record: Record, population: Population) -> Iterator[tuple[Checkpoint, 
     for name in sorted(population.alive()):
         try:
             record.verify(name)
+        except StorageError:
+            raise  # which says nothing about the checkpoint
         except (CheckpointError, RunError) as error:
             yield name, str(error)
 

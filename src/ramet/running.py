@@ -19,7 +19,8 @@ from ramet.core.scores import AUTOMATIC
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
-from ramet.record import CHECKPOINTS, HOME, Aside, Record
+from ramet.record import CHECKPOINTS, Aside, Record
+from ramet.store.away import HOME
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock
 from ramet.trainable import name_of

@@ -17,8 +17,7 @@ from pathlib import Path
 from ramet.errors import DamageError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.pins import Pin
-from ramet.store.remote import CHECKPOINTS, NotThereError, Remote
-from ramet.store.snapshots import home
+from ramet.store.remote import NotThereError, Remote
 
 OUTAGE_SECONDS = 600.0
 """How long who needs a checkpoint waits for a store that does not answer."""
@@ -361,31 +360,6 @@ class Depot:
         for pin in pins:
             pin.release()
         return left_over
-
-
-def brought(folder: Path, final: str) -> Path:
-    """Bring the checkpoint ``final`` of the run in ``folder`` from the store that keeps it. It is not pinned."""
-    depot = _of(folder)
-    try:
-        return depot.fetch(final, outage=0.0)
-    finally:
-        depot.close()
-
-
-def is_kept(folder: Path, final: str) -> bool:
-    """Return whether the store that keeps the run in ``folder`` has the checkpoint ``final``.
-
-    Raises:
-        StorageError: it does not answer.
-    """
-    return _of(folder).remote.holds(final)
-
-
-def _of(folder: Path) -> Depot:
-    found = home(folder)
-    if found is None:
-        raise DamageError(f"the run in {folder} is kept nowhere else")
-    return Depot(folder / CHECKPOINTS, Remote(found.url))
 
 
 @contextmanager

@@ -77,9 +77,13 @@ class Holder:
                 f"{self.lease_s:g} s: it goes on there, and ends here"
             )
 
+    def leave(self) -> None:
+        """Work on the run no more, though the store may still say so: on this machine that is known to be wrong."""
+        _ours.discard(self.token)
+
     def release(self) -> None:
         """Stop being the holder. If the store does not answer, the lease runs out by itself (StorageError)."""
-        _ours.discard(self.token)
+        self.leave()
         try:
             if plain(self.remote.get(HOLDER)).get("token") == self.token:
                 self.remote.drop([HOLDER])

@@ -24,8 +24,9 @@ from ramet.errors import ConfigError, DamageError, DiskFullError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.journal import FULL
 from ramet.store.manifest import MANIFEST, listed, verified
-from ramet.store.retries import Retries, in_words, is_lasting, lacks_credentials, scrubbed
+from ramet.store.retries import Retries, in_words, is_lasting, lacks_credentials
 from ramet.store.trees import leads_inside, place, real, remove
+from ramet.store.urls import checked
 
 CHECKPOINTS = "checkpoints"
 
@@ -42,31 +43,6 @@ _PACKAGES = {
 }
 _IN_PLACE = ("file", "local")
 """Where a file that is being written can be seen."""
-
-
-def is_url(path: object) -> bool:
-    """Return whether ``path`` names a store instead of a folder of this machine."""
-    return isinstance(path, str) and "://" in path
-
-
-def checked(url: str) -> str:
-    """Return ``url`` as it is kept, once its shape is that of a folder in a store.
-
-    Raises:
-        ConfigError: it is not, or it holds credentials.
-    """
-    kind, _, rest = url.partition("://")
-    shown = scrubbed(url)
-    if "@" in rest.partition("/")[0]:
-        raise ConfigError(
-            f"storage_path={shown!r} holds credentials, which are never kept: leave them out, and give them as the "
-            "filesystem package takes them, as environment variables, say"
-        )
-    if not kind.replace("+", "").isalnum() or not rest.strip("/") or "::" in url or any(c in rest for c in "?#*\0\n"):
-        raise ConfigError(f"storage_path={shown!r} is no URL of a folder: give one such as s3://bucket/runs")
-    if any(part in (".", "..") for part in rest.split("/")):
-        raise ConfigError(f"storage_path={shown!r} leads in a circle: leave out '.' and '..'")
-    return url.rstrip("/")
 
 
 class NotThereError(DamageError):
@@ -204,7 +180,10 @@ class Remote:
                 with contextlib.suppress(FileNotFoundError):
                     return bytes(self._fs.cat_file(self._path(name)))
                 self._write(name, data)
-            return bytes(self._fs.cat_file(self._path(name)))
+            try:
+                return bytes(self._fs.cat_file(self._path(name)))
+            except FileNotFoundError as error:
+                raise OSError(f"{name} was taken, and is not there") from error
 
         if self._kind in _IN_PLACE:
             self._fs.makedirs(self._base, exist_ok=True)

@@ -109,7 +109,7 @@ class Retries:
             machines that were thrown out together do not come back together.
     """
 
-    def __init__(self, tries: int = 6, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, tries: int = 7, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> None:
         self.tries, self.first, self.longest = tries, first, longest
         self._random = random.Random()  # of its own: the global one is the user's
         self._over = threading.Event()

@@ -290,6 +290,7 @@ class Shipping:
                 self._stopped = True
                 self._changed.notify_all()
             self.depot.close()
+            self.holder.leave()
         if self._thread is None:  # nothing ever came about
             with contextlib.suppress(StorageError):
                 self.holder.release()

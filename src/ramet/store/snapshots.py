@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ramet.errors import DamageError, RunError, StorageError
+from ramet.store.away import HOME
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock, is_held
 from ramet.store.readers import beside, connected
@@ -28,7 +29,6 @@ from ramet.store.trees import leads_inside, place, real, remove
 
 POINTER = "run.json"
 PIECES = "ledger"
-HOME = "storage.json"
 FORMAT = 1
 PIECE = 2**20
 

@@ -46,7 +46,7 @@ class Where(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """By what a node knows whether it sees the run's folder, or even is the controller's: a path that was made there."""
+    """By what a node knows whether it sees the run's folder: a path that was made there, by which host."""
 
     path: str
     host: str
