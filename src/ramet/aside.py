@@ -1,4 +1,4 @@
-"""Objects of a search space that are no plain data: named by number in a ledger, kept beside it, loaded by no reader."""
+"""Objects of a search space that are no plain data: a ledger names them by number, and no reader loads them."""
 
 from __future__ import annotations
 

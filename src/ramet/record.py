@@ -12,10 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ramet.aside import OBJECTS as OBJECTS
-from ramet.aside import Aside as Aside
-from ramet.aside import Shown as Shown
-from ramet.aside import is_numpys
+from ramet.aside import Aside, is_numpys
 from ramet.core.blocks import last_row
 from ramet.core.events import KINDS, Began, Event, Failed, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint

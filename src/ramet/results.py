@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ramet.analysis.run import Run
+from ramet.aside import Aside
 from ramet.checkpoint import Checkpoint
 from ramet.core.blocks import as_dicts, decoded_seconds
 from ramet.core.population import FOREBEAR, Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.framing import framed
 from ramet.fronts import asked, front_of, volume_of
-from ramet.record import Aside, Record
+from ramet.record import Record
 from ramet.schedule import Schedule, Step
 from ramet.space import flatten
 from ramet.whereabouts import folder_of

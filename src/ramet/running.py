@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramet import settings
+from ramet.aside import Aside
 from ramet.core.engine import Engine, Terms
 from ramet.core.messages import Setup
 from ramet.core.population import Population
@@ -19,7 +20,7 @@ from ramet.core.scores import AUTOMATIC
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
-from ramet.record import CHECKPOINTS, Aside, Record
+from ramet.record import CHECKPOINTS, Record
 from ramet.store.away import HOME
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock

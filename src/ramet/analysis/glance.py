@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, SupportsIndex, overload
 
 from ramet.analysis.places import FEW, Place, ended, facts_of, latest_row, places
+from ramet.aside import Aside
 from ramet.core.population import FOREBEAR, INHERITED, Member, Point, Population, Segment
-from ramet.record import Aside, Record
+from ramet.record import Record
 from ramet.store.bulk import BulkReader
 
 
