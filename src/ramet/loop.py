@@ -37,7 +37,14 @@ class Loop:
     """One run under way: record -> decide -> commit -> plan -> command, until nothing is left to do."""
 
     def __init__(
-        self, engine: Engine, record: Record, executor: Executor, display: Display, run: RunConfig, at_once: int | None
+        self,
+        engine: Engine,
+        record: Record,
+        executor: Executor,
+        display: Display,
+        run: RunConfig,
+        at_once: int | None,
+        signals: Signals,
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
         engine.together = executor.together
@@ -55,7 +62,7 @@ class Loop:
         self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
         self._began = time.monotonic()
-        self._signals = Signals()
+        self._signals = signals
 
     def run_to_end(self, setup: Setup, trainable: Any, members: int, begin: Callable[[], list[Event]]) -> None:
         """Open everything, loop, and close everything, whatever happens.
@@ -69,6 +76,7 @@ class Loop:
         try:
             try:
                 self.executor.open(setup, trainable, members)
+                self._signals.hold()
                 self.pending += begin()
                 self.display.start(self.record.folder, self.population)
                 self._commit()
@@ -86,7 +94,8 @@ class Loop:
             self._commit()
             self.record.sweep()
         except BaseException as error:
-            self._break_off(self._signals.reason if self._signals.asked else _told(error))
+            asked = self._signals.asked is not None and not isinstance(error, Exception)
+            self._break_off(self._signals.reason if asked else _told(error))
             raise
         finally:
             try:
