@@ -19,7 +19,7 @@ from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
 from ramet.executor.base import Executor, Output
 from ramet.record import Record
-from ramet.signals import Signals
+from ramet.signals import LATER, Signals
 from ramet.space import copied
 from ramet.view.live import Display
 from ramet.view.logs import ErrorLog, MemberLogs
@@ -148,7 +148,9 @@ class Loop:
             self.display.update(self.population, running)
         self._keep()
         self._commit()
-        raise self._signals.ending()
+        over = self.population.ended is not None or not self.population.training
+        if not over or self._signals.asked != LATER:  # a run that is done needs no more time
+            raise self._signals.ending()
 
     def _command(self) -> None:
         """Carry out the plan. Everything that it follows from is durable by now.

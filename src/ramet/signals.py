@@ -46,6 +46,8 @@ class Signals:
         for number, before in self._before.items():
             if signal.getsignal(number) == self._come:
                 signal.signal(number, before)
+        if kind is KeyboardInterrupt and self._asked not in (None, INTERRUPTED):
+            raise self.ending() from None
 
     def hold(self) -> None:
         """Hold back the signals that are nobody's; once more after what may take them, as Ray does when it starts."""
@@ -57,7 +59,7 @@ class Signals:
     def _come(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self._asked is not None:
-            raise self.ending()
+            raise KeyboardInterrupt  # whatever it was: a training function in this process may not take it for its own
         self._asked = 128 + number
 
     @property
