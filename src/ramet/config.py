@@ -214,8 +214,8 @@ class RunConfig:
         failure_config, checkpoint_config: see there.
         callbacks: `Callback` objects.
         verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.
-        executor: ``"process"``, ``"inline"``, ``"vector"``, or an executor object. By default ``"process"``, and for a
-            `VectorTrainable` ``"vector"``.
+        executor: ``"process"``, ``"inline"``, ``"vector"``, ``"ray"``, or an executor object. By default
+            ``"process"``, and for a `VectorTrainable` ``"vector"``.
         time_limit_s: seconds, or a `datetime.timedelta`, from ``fit()`` after which this process ends gently, as by a
             signal, with exit status 75, and the run can be taken up. None for no limit. The end of the run itself is
             ``TuneConfig(time_budget_s=…)``.
@@ -268,12 +268,12 @@ class RunConfig:
                 )
         if not isinstance(self.verbose, (int, type(None))) or not 0 <= int(self.verbose or 0) <= 3:
             raise ConfigError(f"RunConfig(verbose={self.verbose!r}) must be 0, 1, 2 or 3")
-        known = self.executor is None or self.executor in ("process", "inline", "vector")
+        known = self.executor is None or self.executor in ("process", "inline", "vector", "ray")
         _object_not_class("executor=", self.executor)
         if not known and not all(hasattr(self.executor, verb) for verb in _VERBS):
             raise ConfigError(
-                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', or an executor such as "
-                "ProcessExecutor(slots=4)"
+                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', 'ray', or an executor "
+                "such as ProcessExecutor(slots=4)"
             )
         if self.time_limit_s is not None:
             object.__setattr__(self, "time_limit_s", _seconds(self, "time_limit_s"))

@@ -107,12 +107,13 @@ class Loop:
                 self.record.close()
 
     def _loop(self) -> None:
-        slots = list(self.executor.capacity())[: self.at_once]
-        self.roster = Roster(self.engine, slots)
-        self.display.slots(len(slots))
+        self.roster = Roster(self.engine, ())
+        elastic, slots = getattr(self.executor, "elastic", False), None
         while self.population.ended is None and self.population.training:
             if self._signals.asked is not None:
                 self._wind_down()
+            if elastic or slots is None:
+                slots = self._slots(slots)
             self._command()
             if self._set_off is not None:
                 self._set_off()
@@ -122,7 +123,7 @@ class Loop:
             # While the workers go on, and with nothing on the way to the ledger.
             self._tidy()
             self._tell_all()
-            if not self.roster.running:
+            if not self.roster.running and not elastic:
                 raise RunError(
                     f"nothing can run: {self.population.training} members wait, and {len(slots)} slots are free"
                 )
@@ -130,6 +131,14 @@ class Loop:
             if came or self._is_over_time():
                 self._take_in(came)
             self.display.update(self.population, self.roster.running)
+
+    def _slots(self, before: Sequence[int] | None) -> Sequence[int]:
+        """Return the slots that there are; the roster is told of them if they are not the same as ``before``."""
+        slots = self.executor.capacity()
+        if slots is not before:
+            self.roster.offer(slots[: self.at_once])
+            self.display.slots(len(slots[: self.at_once]))
+        return slots
 
     def _is_over_time(self) -> bool:
         return self._spent + time.monotonic() - self._began >= self.engine.rules.seconds

@@ -18,7 +18,7 @@ import cloudpickle
 
 from ramet import sealed
 from ramet.core.blocks import last_row
-from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed, Saved
+from ramet.core.events import KINDS, Began, Event, Failed, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError
@@ -270,6 +270,8 @@ class Record:
                 del plain["spent"]  # nothing is known, as of earlier versions
             if not plain["held"]:
                 del plain["held"]
+        elif kind is Failed and plain["counted"]:
+            del plain["counted"]
         for name in _NESTED.get(kind, ()):
             value = plain[name]
             if value or type(value) not in (dict, tuple):  # of most there is nothing to look at

@@ -34,8 +34,10 @@ class Executor(Protocol):
     One whose slots take their time to start may have ``wake(trainable, members)`` besides: it is called before anything
     else of a new run, and `close` follows even where the run is then refused. One that holds checkpoints in its memory
     has ``keep()``, which makes them durable and returns `Saved`, or None; and ``set_off()``, which is called where its
-    work has its orders and the ledger is about to be written. One that knows the metrics before anything runs has their
-    names in ``reported`` once it has prepared.
+    work has its orders and the ledger is about to be written. One that is ``elastic`` may gain and lose slots, be it
+    all of them, while it is polled: work in a slot that was lost is handed over as an error with the fault
+    `ramet.core.messages.PLACE`. One that knows the metrics before anything runs has their names in ``reported`` once it
+    has prepared.
     """
 
     interactive: bool
@@ -63,7 +65,7 @@ class Executor(Protocol):
         """Get ready to run ``trainable`` for a population of ``members``; slots may be started ahead of work."""
 
     def capacity(self) -> Sequence[int]:
-        """Return the numbers of the slots."""
+        """Return the numbers of the slots; the same object as long as they are the same."""
 
     def start(self, slot: int, assignment: Assignment) -> None:
         """Begin ``assignment`` in ``slot``."""

@@ -1,4 +1,4 @@
-"""The worker process: one socket, one loop. Started as a fresh interpreter by `ramet.executor.process`."""
+"""The worker process: one socket, one loop. Started as a fresh interpreter by `ramet.executor.workers`."""
 
 from __future__ import annotations
 

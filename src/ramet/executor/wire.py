@@ -115,9 +115,12 @@ class Wire:
 
 def told(message: Any, dumps: Callable[..., bytes] = pickle.dumps) -> bytes:
     """Return a message as bytes: a handover, or a tuple."""
-    if isinstance(message, Handover):
-        message = ("handover", message.work, tuple(map(_flat, message.blocks)), *message[2:])
-    return dumps(message, protocol=5)
+    return dumps(flat(message) if isinstance(message, Handover) else message, protocol=5)
+
+
+def flat(handover: Handover) -> tuple[Any, ...]:
+    """Return a handover as plain tuples."""
+    return ("handover", handover.work, tuple(map(_flat, handover.blocks)), *handover[2:])
 
 
 def heard(message: tuple[Any, ...]) -> Handover:

@@ -191,7 +191,10 @@ def _changes(population: Population, segment: Segment) -> Iterator[tuple[str, st
 def _failed(event: Failed, population: Population, folder: Path, whole: bool) -> list[Line]:
     segment = population.segments[event.segment]
     member = population.members[segment.member]
-    if event.final:
+    if not event.counted:
+        where = f"iteration {segment.last}" if segment.last else "the beginning"
+        fate = f" lost its place, and starts again from {where}: "
+    elif event.final:
         fate = f" failed for good at iteration {segment.last}: "
     elif segment.last:
         fate = f" failed (failure {member.failures}) and starts again from iteration {segment.last}: "
