@@ -49,7 +49,7 @@ ADMINISTRATORS = "/usr/sbin:/usr/local/sbin"
 """Where daemons lie, which not everybody's PATH has."""
 
 
-class NotThere(Exception):
+class NotThereError(Exception):
     """Slurm does not start here; the message says what stopped it."""
 
 
@@ -60,7 +60,7 @@ class Slurm:
         self.environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}:{ADMINISTRATORS}")
         missing = [name for name in PROGRAMS if shutil.which(name, path=self.environment["PATH"]) is None]
         if missing:
-            raise NotThere(f"there is no {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
+            raise NotThereError(f"there is no {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
         # Not in pytest's own folder: the name of a socket has to be short, and munged looks who may write above it.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.environment["SLURM_CONF"] = str(self.folder / "slurm.conf")
@@ -125,7 +125,7 @@ class Slurm:
             dead = [each.args[0] for each in self._daemons if each.poll() is not None]
             if dead or time.monotonic() > patience:
                 told = "".join(path.read_text(errors="replace")[-600:] for path in sorted(self.folder.glob("*.out")))
-                raise NotThere(f"{f'{dead[0]} ended' if dead else otherwise}: {told}")
+                raise NotThereError(f"{f'{dead[0]} ended' if dead else otherwise}: {told}")
             time.sleep(0.05)
 
     def _ask(self, *command: str) -> str:

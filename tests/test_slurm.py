@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from slurm import NotThere, Slurm
+from slurm import NotThereError, Slurm
 from test_docs import ROOT, block
 
 import ramet
@@ -39,7 +40,7 @@ def begin(name):
         param_space={"lr": ramet.uniform(0.1, 1.0)},
         tune_config=ramet.TuneConfig(metric="score", mode="max", num_samples=4, scheduler=pbt, seed=3),
         run_config=ramet.RunConfig(name=name, storage_path="runs", stop={"training_iteration": 40},
-                                   executor=ramet.ProcessExecutor(2))).fit()
+                                   executor=os.environ.get("EXECUTOR") or ramet.ProcessExecutor(2))).fit()
 
 if __name__ == "__main__":
     begin("population")
@@ -53,7 +54,7 @@ def slurm():
     try:
         with Slurm() as cluster:
             yield cluster
-    except NotThere as error:
+    except NotThereError as error:
         if os.environ.get("RAMET_TEST_SLURM") == "require":
             raise
         pytest.skip(f"no Slurm starts here: {error}")
@@ -197,10 +198,31 @@ def test_slurms_own_signal_comes_before_the_time_limit(slurm, room, undisturbed,
         pytest.skip("half a minute: --long")
     monkeypatch.setitem(slurm.environment, "PAUSE", "2")
     job = slurm.submit(room / "job.sh", "--time=1", "--signal=USR1@30")
+    under_way(room)
     put_back(slurm, room, job)
     assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGUSR1"
     slurm.tell("scancel", job)
     monkeypatch.setitem(slurm.environment, "PAUSE", "0")
     until(lambda: is_in(slurm, job, "CANCELLED"), lambda: said(room))
     to_the_end(slurm, room, slurm.submit(room / "job.sh"))
+    assert story(room / "runs" / "population") == undisturbed
+
+
+def test_the_documented_job_for_ray_runs_on_one_node(slurm, room, undisturbed, monkeypatch, request):
+    """Ray as a step of the job, the controller beside it: USR1 to the shell alone ends the run, and it goes on."""
+    if not request.config.getoption("--long"):
+        pytest.skip("Ray is started twice: --long")
+    pytest.importorskip("ray", reason="Ray is not installed")
+    (room / "job.sh").write_text(block(PAGE, "ray"))
+    (room / "token").touch(0o600)
+    (room / "token").write_text(secrets.token_hex(32))
+    monkeypatch.setitem(slurm.environment, "RAY_AUTH_TOKEN_PATH", str(room / "token"))
+    monkeypatch.setitem(slurm.environment, "EXECUTOR", "ray")
+    monkeypatch.setitem(slurm.environment, "PAUSE", "0.1")
+    job = slurm.submit(room / "job.sh", "--nodes=1")
+    under_way(room)
+    slurm.tell("scancel", "--batch", "--signal=USR1", job)
+    put_back(slurm, room, job)
+    assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGUSR1"
+    to_the_end(slurm, room, job, restarts="1")
     assert story(room / "runs" / "population") == undisturbed
