@@ -112,6 +112,7 @@ class Loop:
         while self.population.ended is None and self.population.training:
             if self._signals.asked is not None:
                 self._wind_down()
+                continue
             if elastic or slots is None:
                 slots = self._slots(slots)
             self._command()
