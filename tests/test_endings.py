@@ -16,8 +16,10 @@ import pytest
 
 import ramet
 from ramet.cli.going_on import function_of
+from ramet.core.engine import COMPLETE
 from ramet.executor.wire import told
 from ramet.executor.workerprocess import WorkerProcess
+from ramet.loop import Loop
 from ramet.signals import LATER, Signals
 from ramet.testing import story
 from ramet.view.farewell import function
@@ -290,6 +292,31 @@ def test_a_time_limit_ends_gently_again_and_again_until_the_run_is_over(room, ex
     assert len(endings) > 1
     whole = script.tuner(str(room), "whole", "inline", 0.02, verbose=0).fit()
     assert story(room / "run") == story(whole.experiment_path)
+
+
+def test_a_run_that_is_done_by_its_last_reports_needs_no_more_time(tmp_path, monkeypatch):
+    """Where all members end while they are waited for, the run is complete, and the time limit has ended nothing."""
+    began, waited_for = tmp_path / "began", tmp_path / "waited for"
+    wind_down = Loop._wind_down
+
+    def train(config):
+        began.touch()
+        while not waited_for.exists():
+            time.sleep(0.01)
+        ramet.report({"x": 1})
+
+    def told(loop):
+        waited_for.touch()
+        wind_down(loop)
+
+    monkeypatch.setattr(Loop, "_wind_down", told)
+    monkeypatch.setattr(Signals, "asked", property(lambda self: LATER if began.exists() else None))
+    config = ramet.RunConfig(
+        storage_path=tmp_path, verbose=0, executor=ramet.ProcessExecutor(1), stop={"training_iteration": 1}
+    )
+    results = ramet.Tuner(train, run_config=config).fit()
+    assert results[0].iteration == 1
+    assert results.population.ended == COMPLETE
 
 
 def test_a_time_limit_is_no_end_of_the_run(tmp_path):
