@@ -310,9 +310,18 @@ def test_a_run_that_is_done_by_its_last_reports_needs_no_more_time(tmp_path, mon
         wind_down(loop)
 
     monkeypatch.setattr(Loop, "_wind_down", told)
-    monkeypatch.setattr(Signals, "asked", property(lambda self: LATER if began.exists() else None))
+
+    def asked(signals):
+        signals._asked = LATER if began.exists() else None
+        return signals._asked
+
+    monkeypatch.setattr(Signals, "asked", property(asked))
     config = ramet.RunConfig(
-        storage_path=tmp_path, verbose=0, executor=ramet.ProcessExecutor(1), stop={"training_iteration": 1}
+        storage_path=tmp_path,
+        verbose=0,
+        executor=ramet.ProcessExecutor(1),
+        stop={"training_iteration": 1},
+        time_limit_s=3600,
     )
     results = ramet.Tuner(train, run_config=config).fit()
     assert results[0].iteration == 1
