@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -137,6 +138,8 @@ class RayExecutor:
         if self._cluster is not None:
             return
         bundles = self._asked.need(trainable)
+        # What is lost is told of by the run itself, once; Ray would print pages over its table.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", _SAID_BY_US)
         try:
             from ramet.executor.ray.cluster import Cluster, room
         except ImportError as error:
@@ -387,6 +390,8 @@ class RayExecutor:
         seat.gone()
 
 
+_SAID_BY_US = r"A worker died or was killed|node with node id|\[state-dump\]|cannot be scheduled right now"
+
 _HINT = (
     "\nEvery node needs the same Python with ramet, and the modules that the function imports: install them there, or "
     "give RayExecutor(runtime_env={'working_dir': '.', 'pip': […]})"
@@ -400,8 +405,13 @@ def _made(given: dict[str, Any]) -> RayExecutor:
 def _why(error: Exception) -> str:
     """Return what Ray says of a lost actor, in a line: its messages begin with pages of identifiers."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("The actor is dead because", "The actor died because"))]
-    return (telling or lines[-1:] or [type(error).__name__])[0][:300]
+    dead = "The actor is dead because "
+    for line in lines:
+        if line.startswith(dead):
+            return line.removeprefix(dead).partition(" Some common causes")[0][:300]
+    if "Unavailable" in type(error).__name__:
+        return "it cannot be reached any more; its node may be gone"
+    return (lines[-1:] or [type(error).__name__])[0][:300]
 
 
 def _is_memory(error: Exception | None) -> bool:
