@@ -39,8 +39,11 @@ def farewell(population: Population, folder: Path, trainable: Any, *, silent: bo
 def function(trainable: Any) -> str | None:
     """Return the FILE.py:NAME by which ``ramet resume`` finds a training function, None where it cannot.
 
-    It cannot where the function is no global name of a file: inside another function, a lambda, or in a notebook.
+    It cannot where the function is no global name of a file: inside another function, a lambda, or in a notebook; nor
+    in a script for Ray Tune, which an import alone does not bring over here.
     """
+    if "ramet.compat.ray_installed" in sys.modules:
+        return None
     inner = trainable.function if isinstance(trainable, Prepared) else trainable
     for name in (getattr(inner, "__module__", None), "__main__"):
         module = sys.modules.get(name or "")
