@@ -76,8 +76,6 @@ class Slurm:
 
     def __exit__(self, *_: object) -> None:
         if len(self._daemons) == 3:
-            for number in ("KILL", "TERM"):  # the first for processes, the second for what waits in the queue
-                self._ask("scancel", "--full", f"--signal={number}", f"--user={getpass.getuser()}")
             self._ask("scancel", f"--user={getpass.getuser()}")
             patience = time.monotonic() + 20
             while self._ask("squeue", "--noheader").strip() and time.monotonic() < patience:
@@ -157,9 +155,26 @@ class Slurm:
         words = self.tell("scontrol", "--oneliner", "show", "job", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def begin_now(self, number: str) -> None:
-        """Spare a job that was put back into the queue the two minutes for which Slurm lets it rest."""
-        self.tell("scontrol", "update", f"JobId={number}", "StartTime=now")
+    def is_idle(self) -> bool:
+        """Whether nothing runs, and nothing is left of what ran."""
+        return self._ask("sinfo", "--noheader", "--format=%t").strip() == "idle" and not any(
+            (self.folder / "spool").glob("job*")
+        )
+
+    def log(self) -> str:
+        """Return the last that the daemons had to say."""
+        return "\n".join((self.folder / f"{name}.log").read_text()[-3000:] for name in ("slurmctld", "slurmd"))
+
+    def begin_soon(self, number: str) -> None:
+        """Spare a job that was put back into the queue the two minutes for which Slurm lets it rest.
+
+        Some it needs: a node refuses a job whose last credential was revoked in the very second.
+        """
+        self.tell("scontrol", "update", f"JobId={number}", "StartTime=now+2")
+        patience = time.monotonic() + 30
+        while self.job(number)["JobState"] == "PENDING":
+            assert time.monotonic() < patience, f"it never begins: {self.job(number)}"
+            time.sleep(0.05)
 
 
 def _free_ports(number: int) -> list[int]:

@@ -98,9 +98,9 @@ def reports(room):
     return sum(result.iteration for result in ramet.ResultGrid(room / "runs" / "population"))
 
 
-def under_way(room, beyond=0):
+def under_way(slurm, room, beyond=0):
     """Wait until members have reported more often than that, in a run that is far from its end."""
-    until(lambda: reports(room) > beyond + 8, lambda: said(room))
+    until(lambda: reports(room) > beyond + 8, lambda: said(room) + slurm.log())
     return reports(room)
 
 
@@ -111,15 +111,18 @@ def is_in(slurm, job, *states):
 
 def to_the_end(slurm, room, job, restarts="0"):
     """Wait for a job's end, which has to be a good one."""
-    until(lambda: is_in(slurm, job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"), lambda: said(room))
+    until(lambda: is_in(slurm, job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"), lambda: said(room) + slurm.log())
     found = slurm.job(job)
-    assert (found["JobState"], found["ExitCode"], found["Restarts"]) == ("COMPLETED", "0:0", restarts), said(room)
+    assert (found["JobState"], found["ExitCode"], found["Restarts"]) == ("COMPLETED", "0:0", restarts), (
+        said(room) + slurm.log()
+    )
 
 
-def put_back(slurm, room, job):
-    """Wait until a job is in the queue again, and let it begin at once."""
-    until(lambda: is_in(slurm, job, "PENDING"), lambda: said(room))
-    slurm.begin_now(job)
+def put_back(slurm, room, job, ended):
+    """Wait until a job is in the queue again, its run having ended like that, and let it begin soon."""
+    until(lambda: is_in(slurm, job, "PENDING") and slurm.is_idle(), lambda: said(room) + slurm.log())
+    assert ramet.ResultGrid(room / "runs" / "population").population.ended == ended
+    slurm.begin_soon(job)
 
 
 def test_the_documented_job_runs_a_population_to_its_end(slurm, room):
@@ -138,15 +141,13 @@ def test_a_job_whose_time_is_up_ends_gently_and_puts_itself_back(slurm, room, un
     """SIGUSR1 to all processes of the step, as --signal sends it: committed, requeued, and in the end undisturbed."""
     monkeypatch.setitem(slurm.environment, "PAUSE", "0.05")
     job = slurm.submit(room / "job.sh")
-    made = under_way(room)
+    made = under_way(slurm, room)
     slurm.tell("scancel", "--signal=USR1", job)
-    put_back(slurm, room, job)
-    population = ramet.ResultGrid(room / "runs" / "population").population
-    assert population.ended == "ended by SIGUSR1"
+    put_back(slurm, room, job, "ended by SIGUSR1")
     assert f"ramet resume {room}/runs/population {room}/train.py:train\n" in said(room)
-    under_way(room, made)
+    under_way(slurm, room, made)
     slurm.tell("scancel", "--signal=USR1", job)
-    put_back(slurm, room, job)
+    put_back(slurm, room, job, "ended by SIGUSR1")
     to_the_end(slurm, room, job, restarts="2")
     assert story(room / "runs" / "population") == undisturbed
     assert 'File "' not in said(room)
@@ -156,10 +157,10 @@ def test_a_cancelled_job_is_gone_and_another_one_goes_on(slurm, room, undisturbe
     """SIGTERM ends the run gently within the time that Slurm leaves; who submits the script again goes on."""
     monkeypatch.setitem(slurm.environment, "PAUSE", "0.05")
     job = slurm.submit(room / "job.sh")
-    under_way(room)
+    under_way(slurm, room)
     slurm.tell("scancel", job)
-    until(lambda: is_in(slurm, job, "CANCELLED"), lambda: said(room))
-    until(lambda: not (room / "runs" / "population" / "run.lock").exists(), lambda: said(room))
+    until(lambda: is_in(slurm, job, "CANCELLED"), lambda: said(room) + slurm.log())
+    until(lambda: not (room / "runs" / "population" / "run.lock").exists(), lambda: said(room) + slurm.log())
     assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGTERM"
     to_the_end(slurm, room, slurm.submit(room / "job.sh"))
     assert story(room / "runs" / "population") == undisturbed
@@ -169,13 +170,12 @@ def test_a_job_whose_controller_was_killed_outright_goes_on(slurm, room, undistu
     """Where nothing could be said any more the job fails, and once it is put back it takes the run up all the same."""
     monkeypatch.setitem(slurm.environment, "PAUSE", "0.05")
     job = slurm.submit(room / "job.sh")
-    under_way(room)
+    under_way(slurm, room)
     os.kill(json.loads((room / "runs" / "population" / "run.lock").read_text())["process"], signal.SIGKILL)
-    until(lambda: is_in(slurm, job, "FAILED"), lambda: said(room))
+    until(lambda: is_in(slurm, job, "FAILED"), lambda: said(room) + slurm.log())
     assert slurm.job(job)["ExitCode"] == "137:0"
-    assert ramet.ResultGrid(room / "runs" / "population").population.ended is None
     slurm.tell("scontrol", "requeue", job)
-    put_back(slurm, room, job)
+    put_back(slurm, room, job, None)
     to_the_end(slurm, room, job, restarts="1")
     assert story(room / "runs" / "population") == undisturbed
 
@@ -184,10 +184,9 @@ def test_a_job_that_slurm_puts_back_goes_on(slurm, room, undisturbed, monkeypatc
     """``scontrol requeue``, which is what preemption does: SIGTERM, a gentle end, and the same job again."""
     monkeypatch.setitem(slurm.environment, "PAUSE", "0.05")
     job = slurm.submit(room / "job.sh")
-    under_way(room)
+    under_way(slurm, room)
     slurm.tell("scontrol", "requeue", job)
-    put_back(slurm, room, job)
-    assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGTERM"
+    put_back(slurm, room, job, "ended by SIGTERM")
     to_the_end(slurm, room, job, restarts="1")
     assert story(room / "runs" / "population") == undisturbed
 
@@ -198,12 +197,11 @@ def test_slurms_own_signal_comes_before_the_time_limit(slurm, room, undisturbed,
         pytest.skip("half a minute: --long")
     monkeypatch.setitem(slurm.environment, "PAUSE", "2")
     job = slurm.submit(room / "job.sh", "--time=1", "--signal=USR1@30")
-    under_way(room)
-    put_back(slurm, room, job)
-    assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGUSR1"
+    under_way(slurm, room)
+    put_back(slurm, room, job, "ended by SIGUSR1")
     slurm.tell("scancel", job)
     monkeypatch.setitem(slurm.environment, "PAUSE", "0")
-    until(lambda: is_in(slurm, job, "CANCELLED"), lambda: said(room))
+    until(lambda: is_in(slurm, job, "CANCELLED"), lambda: said(room) + slurm.log())
     to_the_end(slurm, room, slurm.submit(room / "job.sh"))
     assert story(room / "runs" / "population") == undisturbed
 
@@ -220,9 +218,8 @@ def test_the_documented_job_for_ray_runs_on_one_node(slurm, room, undisturbed, m
     monkeypatch.setitem(slurm.environment, "EXECUTOR", "ray")
     monkeypatch.setitem(slurm.environment, "PAUSE", "0.1")
     job = slurm.submit(room / "job.sh", "--nodes=1")
-    under_way(room)
+    under_way(slurm, room)
     slurm.tell("scancel", "--batch", "--signal=USR1", job)
-    put_back(slurm, room, job)
-    assert ramet.ResultGrid(room / "runs" / "population").population.ended == "ended by SIGUSR1"
+    put_back(slurm, room, job, "ended by SIGUSR1")
     to_the_end(slurm, room, job, restarts="1")
     assert story(room / "runs" / "population") == undisturbed
