@@ -133,7 +133,7 @@ def test_the_run_can_be_taken_up_from_the_url_alone(tmp_path, sky, monkeypatch):
 
 @pytest.mark.parametrize("nodes_apart", [2, 1])
 def test_an_exploit_moves_a_checkpoint_once_up_and_once_down(tmp_path, sky, nodes_apart):
-    """Between two nodes a clone costs one upload and one download of its donor's checkpoint; on one node no download."""
+    """Between two nodes a clone costs one upload and one download of its donor's checkpoint; on one only the upload."""
     size = 8_000_000
     with Nodes() as nodes:
         apart(nodes, tmp_path, nodes_apart, num_cpus=2 // nodes_apart)
