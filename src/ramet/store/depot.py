@@ -81,6 +81,12 @@ class Depot:
             if final not in self._known:
                 self._expected.add(final)
 
+    def give_up(self, final: str) -> None:
+        """Expect ``final`` no more: who was to send it is lost."""
+        with self._changed:
+            self._expected.discard(final)
+            self._changed.notify_all()
+
     def ask_for_expected(self) -> None:
         """See which of the checkpoints that others send are committed in the store by now; not too often."""
         if time.monotonic() - self._asked_at < _ASK_SECONDS:
@@ -286,12 +292,12 @@ class Depot:
     def forget(self, final: str) -> None:
         """Delete the copy here, and do not send it any more; later, if it is in use or on its way. Not in the store."""
         with self._changed:
+            self._expected.discard(final)
             wanted = final in self._held and final not in self._known
             if wanted or final == self._flying or final in self._pins:
                 self._doomed.add(final)
                 return
             self._queue.pop(final, None)
-            self._expected.discard(final)
             self._used.pop(final, None)
             self._lost.pop(final, None)
             self._doomed.discard(final)

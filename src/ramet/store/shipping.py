@@ -127,6 +127,10 @@ class Shipping:
         self._others_send = True
         self.depot.expect(final)
 
+    def give_up(self, final: str) -> None:
+        """The checkpoint ``final`` is lost, and the ledger names it no more."""
+        self.depot.give_up(final)
+
     def let_go(self, final: str) -> None:
         """Delete the checkpoint ``final``, which the ledger names no more: here now, and in the store in due course."""
         with self._changed:
