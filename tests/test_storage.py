@@ -476,6 +476,26 @@ def test_a_checkpoint_that_is_damaged_here_is_never_sent(depots, tmp_path):
     assert here.remote.names().get(bad, False) is False
 
 
+def test_trouble_of_this_machine_loses_nothing(depots, tmp_path, monkeypatch):
+    """A checkpoint that cannot be read for a while, as all descriptors are in use, is sent when it can be."""
+    here = depots("here")
+    final = made(tmp_path / "here")
+    commit, told = Remote.commit, []
+
+    def failing(self, *args, **more):
+        if not told:
+            told.append(OSError(24, "Too many open files"))
+            raise told[0]
+        return commit(self, *args, **more)
+
+    monkeypatch.setattr(Remote, "commit", failing)
+    here.send(final)
+    wait_for(lambda: not here.pending)
+    assert told
+    assert here.sent() == [final]
+    assert here.lost == {}
+
+
 def test_what_is_let_go_is_not_sent(sky, depots, tmp_path):
     """A checkpoint that is let go before its turn is deleted here and never sent; one on its way goes afterwards."""
     here = depots("here", bucket(sky, tmp_path))
