@@ -19,7 +19,7 @@ from typing import Any
 
 import ramet
 from ramet import loop, memory, session
-from ramet.executor import process, worker
+from ramet.executor import process, worker, workers
 from ramet.executor.wire import Wire
 from ramet.store.ledger import Ledger
 
@@ -197,12 +197,12 @@ def run(
             verbose=0,
         ),
     )
-    before = loop.POLL_SECONDS, process.LOOK_SECONDS
-    loop.POLL_SECONDS, process.LOOK_SECONDS = 60.0, 3600.0
+    before = loop.POLL_SECONDS, workers.LOOK_SECONDS
+    loop.POLL_SECONDS, workers.LOOK_SECONDS = 60.0, 3600.0
     try:
         results = tuner.fit()
     finally:
-        loop.POLL_SECONDS, process.LOOK_SECONDS = before
+        loop.POLL_SECONDS, workers.LOOK_SECONDS = before
     assert [result.iteration for result in results] == [boundaries * every] * members, results.errors
     return results
 

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 import ramet
 from ramet import branch, fsck
+from ramet.aside import OBJECTS
 from ramet.cli import main
 from ramet.core.beginning import beginning
 from ramet.core.events import Began, Failed, Kept, Lost, Opened, Reported
 from ramet.core.population import Member, Population, fold
 from ramet.core.scene import standings
 from ramet.errors import CheckpointError, ConfigError, RametError, RunError
-from ramet.record import CHECKPOINTS, OBJECTS, Record
+from ramet.record import CHECKPOINTS, Record
 from ramet.testing import story
 
 RUNS = Path(__file__).parent / "data" / "runs"

@@ -23,7 +23,7 @@ import pytest
 import ramet
 from ramet import checkpoint, session, settings
 from ramet.core.events import KINDS
-from ramet.executor import batch, process, worker
+from ramet.executor import batch, worker, workers
 from ramet.store import away, ledger, lock, manifest
 from ramet.store.ledger import FORMAT, Ledger
 from ramet.store.manifest import MANIFEST
@@ -350,7 +350,7 @@ def test_the_table_of_changes_is_what_a_resume_takes():
         ("format.md", f"    {MANIFEST} "),
         ("format.md", f'{{"format": {manifest.FORMAT}, "name": '),
         ("format.md", f"if that grew beyond {logs.LIMIT >> 20} MiB"),
-        ("concepts.md", f"within {process.UNWIND_SECONDS:g} s"),
+        ("concepts.md", f"within {workers.UNWIND_SECONDS:g} s"),
         ("concepts.md", f"after {worker.FLUSH_SECONDS:g} s or {batch.FLUSH_ROWS} rows"),
     ],
 )

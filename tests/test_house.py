@@ -109,7 +109,7 @@ HEAVY = {
 AT_HOME: dict[str, tuple[str, ...]] = {
     "torch": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
     "jax": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
-    "ray": ("ramet.executor.ray",),
+    "ray": ("ramet.executor.ray", "ramet.integrations"),
     "pandas": ("ramet.framing", "ramet.analysis", "ramet.results", "ramet.schedule", "ramet.view", "ramet.compat"),
     "scipy": ("ramet.strategy",),
     "matplotlib": ("ramet.plots", "ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
@@ -137,6 +137,7 @@ ADAPTS = {
 ADAPTS |= {"ramet.executor.vector.jax": "jax", "ramet.executor.vector.torch": "torch"}
 ADAPTS |= {"ramet.executor.vector.philox": "torch"}
 ADAPTS |= {"ramet.integrations.torch_random": "torch", "ramet.integrations.torch_optim": "torch"}
+ADAPTS |= {f"ramet.executor.ray.{file}": "ray" for file in ("actor", "cluster", "couriers", "seat")}
 ADAPTS |= {"ramet.ui.app": "starlette", "ramet.ui.server": "uvicorn"}
 """Files that are about one heavy library, and may import it at their top: they are themselves imported lazily."""
 

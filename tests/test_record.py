@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import ramet
 from ramet import settings as run_settings
+from ramet.aside import OBJECTS, Aside, Shown
 from ramet.core.events import (
     KINDS,
     Began,
@@ -34,7 +35,7 @@ from ramet.core.events import (
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Population
 from ramet.errors import CheckpointError, RunError
-from ramet.record import OBJECTS, Aside, Record, Shown
+from ramet.record import Record
 from ramet.store.ledger import NAME, EventRow, Transaction
 
 SMALL = StoredCheckpoint("pickle", b"x", size=1)

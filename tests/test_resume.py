@@ -15,9 +15,10 @@ import pytest
 
 import ramet
 from ramet import fsck, settings
+from ramet.aside import OBJECTS
 from ramet.cli import main
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
-from ramet.record import OBJECTS, Record
+from ramet.record import Record
 from ramet.schedulers import Custom, Mutation, Resample
 from ramet.settings import same_strategy
 from ramet.testing import story

@@ -92,4 +92,4 @@ def test_what_is_told_is_what_is_heard():
     assert repr(other) == repr(handover)
     for checkpoint in (None, stored):
         assignment = Assignment(1, 2, 3, 4, {"lr": 0.1}, checkpoint, Lease(5.0, 6.0, True), 7.0, 8, (9,))
-        assert repr(assignment_of(pickle.loads(told(flat_assignment(assignment))))) == repr(assignment)
+        assert repr(assignment_of(pickle.loads(told(flat_assignment(assignment))), "/")) == repr(assignment)

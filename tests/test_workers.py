@@ -140,7 +140,7 @@ def test_a_suspended_function_obeys_a_recall_at_its_next_report(stage):
 
 def test_a_recall_outlives_a_worker_that_died_of_something_else(stage, monkeypatch):
     """Work that waited for a worker which never left is begun in a new one, and is still recalled."""
-    monkeypatch.setattr("ramet.executor.process.UNWIND_SECONDS", 0.5)
+    monkeypatch.setattr("ramet.executor.workers.UNWIND_SECONDS", 0.5)
 
     def train(config):
         try:
@@ -232,7 +232,7 @@ def test_booting_and_importing_is_no_silence(stage, tmp_path, monkeypatch):
 
 def test_time_in_which_nobody_listened_is_no_silence(stage, tmp_path, monkeypatch):
     """A controller that was busy elsewhere, or stopped, does not take its own absence for a worker's silence."""
-    monkeypatch.setattr("ramet.executor.process.LATE_SECONDS", 0.2)
+    monkeypatch.setattr("ramet.executor.workers.LATE_SECONDS", 0.2)
 
     def train(config):
         ramet.report({"step": 1})

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ramet.errors import RametError as RametError
     from ramet.executor.inline import InlineExecutor as InlineExecutor
     from ramet.executor.process import ProcessExecutor as ProcessExecutor
+    from ramet.executor.ray.executor import RayExecutor as RayExecutor
     from ramet.executor.simulated import SimulatedExecutor as SimulatedExecutor
     from ramet.executor.vector.executor import VectorExecutor as VectorExecutor
     from ramet.repeatability import check_repeatable as check_repeatable
@@ -101,6 +102,7 @@ _HOMES = {
     "errors": "RametError",
     "executor.inline": "InlineExecutor",
     "executor.process": "ProcessExecutor",
+    "executor.ray.executor": "RayExecutor",
     "executor.simulated": "SimulatedExecutor",
     "executor.vector.executor": "VectorExecutor",
     "repeatability": "check_repeatable",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ramet.aside import Shown
 from ramet.checkpoint import Checkpoint
 from ramet.config import TuneConfig
 from ramet.core.blocks import last_row
@@ -21,7 +22,7 @@ from ramet.core.scores import scored
 from ramet.core.stopping import Threshold, stop_rules
 from ramet.errors import CheckpointError, ConfigError, RunError
 from ramet.nested import copied, leaves
-from ramet.record import Record, Shown
+from ramet.record import Record
 from ramet.store.ledger import ReportRow
 from ramet.whereabouts import folder_of
 

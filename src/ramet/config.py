@@ -247,8 +247,8 @@ class RunConfig:
         failure_config, checkpoint_config: see there.
         callbacks: `Callback` objects.
         verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.
-        executor: ``"process"``, ``"inline"``, ``"vector"``, or an executor object. By default ``"process"``, and for a
-            `VectorTrainable` ``"vector"``.
+        executor: ``"process"``, ``"inline"``, ``"vector"``, ``"ray"``, or an executor object. By default
+            ``"process"``, and for a `VectorTrainable` ``"vector"``.
         durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
             loses nothing either.
         sync_config: how a run is sent to a URL, see `SyncConfig`.
@@ -300,12 +300,12 @@ class RunConfig:
                 )
         if not isinstance(self.verbose, (int, type(None))) or not 0 <= int(self.verbose or 0) <= 3:
             raise ConfigError(f"RunConfig(verbose={self.verbose!r}) must be 0, 1, 2 or 3")
-        known = self.executor is None or self.executor in ("process", "inline", "vector")
+        known = self.executor is None or self.executor in ("process", "inline", "vector", "ray")
         _object_not_class("executor=", self.executor)
         if not known and not all(hasattr(self.executor, verb) for verb in _VERBS):
             raise ConfigError(
-                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', or an executor such as "
-                "ProcessExecutor(slots=4)"
+                f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', 'ray', or an executor "
+                "such as ProcessExecutor(slots=4)"
             )
         if self.durability not in ("process", "power"):
             raise ConfigError(f"RunConfig(durability={self.durability!r}) must be 'process' or 'power'")

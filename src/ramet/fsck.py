@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ramet import sealed
+from ramet.aside import OBJECTS
 from ramet.core.events import Lost
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError, StorageError
-from ramet.record import OBJECTS, Record
+from ramet.record import Record
 from ramet.settings import NAME as SETTINGS
 from ramet.store.away import HOME, lacking
 from ramet.store.ledger import CheckpointRow, Ledger

@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import COPY, Assignment, Handover, Saved, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Gone, Handover, Saved, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -23,6 +23,7 @@ from ramet.signals import Signals
 from ramet.space import copied
 from ramet.view.live import Display
 from ramet.view.logs import ErrorLog, MemberLogs
+from ramet.view.stragglers import Watching
 
 if TYPE_CHECKING:
     from ramet.store.shipping import Shipping
@@ -44,6 +45,7 @@ class Loop:
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
         engine.together = executor.together
+        self._fetches = record.shipping is not None and getattr(executor, "fetches", False)
         self._set_off: Callable[[], None] | None = getattr(executor, "set_off", None)
         self.population = engine.population
         self.callbacks = list(run.callbacks or ())
@@ -57,6 +59,7 @@ class Loop:
         self.rewound: dict[int, int] = {}
         self._untold: deque[Event] = deque()
         self._durable = record.ledger.last
+        self._waits = Watching(engine.strategy.synch, together=executor.together)
         self._is_down = False
         self._began = time.monotonic()
         self._signals = Signals()
@@ -103,12 +106,13 @@ class Loop:
                 self.record.close()
 
     def _loop(self) -> None:
-        slots = list(self.executor.capacity())[: self.at_once]
-        self.roster = Roster(self.engine, slots)
-        self.display.slots(len(slots))
+        self.roster = Roster(self.engine, ())
+        elastic, slots = getattr(self.executor, "elastic", False), None
         while self.population.ended is None and self.population.training:
             if self._signals.asked is not None:
                 self._wind_down()
+            if elastic or slots is None:
+                slots = self._slots(slots)
             self._command()
             if self._set_off is not None:
                 self._set_off()
@@ -118,7 +122,7 @@ class Loop:
             # While the workers go on, and with nothing on the way to the ledger.
             self._tidy()
             self._tell_all()
-            if not self.roster.running:
+            if not self.roster.running and not elastic:
                 raise RunError(
                     f"nothing can run: {self.population.training} members wait, and {len(slots)} slots are free"
                 )
@@ -126,6 +130,14 @@ class Loop:
             if came or self._is_over_time():
                 self._take_in(came)
             self.display.update(self.population, self.roster.running)
+
+    def _slots(self, before: Sequence[int] | None) -> Sequence[int]:
+        """Return the slots that there are; the roster is told of them if they are not the same as ``before``."""
+        slots = self.executor.capacity()
+        if slots is not before:
+            self.roster.offer(slots[: self.at_once])
+            self.display.slots(len(slots[: self.at_once]))
+        return slots
 
     def _is_over_time(self) -> bool:
         return self._spent + time.monotonic() - self._began >= self.engine.rules.seconds
@@ -193,12 +205,18 @@ class Loop:
     def _checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
         if name in self.population.retention.held:
             return StoredCheckpoint.held(name)
+        if self._fetches:
+            return self.record.named(name)
         return self.stored.get(name) or self.record.checkpoint(name)
 
-    def _take_in(self, came: Sequence[Handover | Output | Saved]) -> None:
+    def _take_in(self, came: Sequence[Handover | Output | Saved | Gone]) -> None:
         for message in came:
             if isinstance(message, Saved):
                 self._saved(message)
+                continue
+            if isinstance(message, Gone):
+                for name in message.names:
+                    self.pending += self.engine.lose(name, message.reason)
                 continue
             if isinstance(message, Output):
                 self.logs.write(message.member, message.text)
@@ -260,6 +278,7 @@ class Loop:
             return
         garbage = self.population.garbage()
         self.pending += self.engine.note_budget()
+        self.pending = self._waits.told(self.pending, self.population)
         self._write(self.pending, garbage)
         events, self.pending, self.stored = self.pending, [], {}
         # Last: until then an interrupt finds that more is durable than this says, and writes nothing twice.
@@ -286,7 +305,9 @@ class Loop:
 
     def _tidy(self) -> None:
         with contextlib.suppress(DiskFullError):  # what cannot be deleted now is next time
-            self.record.tidy()
+            deleted = self.record.tidy()
+            if deleted and self._fetches:
+                self.executor.forget(deleted)  # type: ignore[attr-defined]
         if self.record.shipping is not None:
             self._see_to(self.record.shipping)
 
@@ -323,7 +344,7 @@ class Loop:
         if self.record.ledger.last != self._durable:  # interrupted right after a commit
             self.pending, self.stored, self.rewound = [], {}, {}
         self.rewound |= self.population.rewound()
-        events = [*self.pending, *self.engine.end(reason)]
+        events = self._waits.told([*self.pending, *self.engine.end(reason)], self.population)
         with contextlib.suppress(RunError):
             self.record.commit(events, self.stored, self.rewound)
             self._tell_all()

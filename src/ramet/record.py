@@ -7,18 +7,14 @@ import dataclasses
 import json
 import operator
 import os
-import pickle
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
-from ramet import sealed
+from ramet.aside import Aside, is_numpys
 from ramet.core.blocks import last_row
-from ramet.core.events import KINDS, Began, Event, Kept, Lost, Opened, Reported, Resumed, Saved
+from ramet.core.events import KINDS, Began, Event, Failed, Kept, Lost, Opened, Reported, Resumed, Saved
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Checkpoint, Population
 from ramet.errors import CheckpointError, RunError
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from ramet.store.shipping import Shipping
 
 CHECKPOINTS = "checkpoints"
-OBJECTS = "objects.pkl"
 
 _NESTED: dict[type[Event], tuple[str, ...]] = {
     Opened: ("hparams", "info"),
@@ -44,15 +39,9 @@ _FIELDS = {kind: {field.name: str(field.type) for field in dataclasses.fields(ki
 _VALUES = {kind: operator.attrgetter(*fields) for kind, fields in _FIELDS.items() if len(fields) > 1}
 
 
-def _is_numpys(value: Any) -> bool:
-    """Return whether ``value`` is a scalar of numpy; where that is not loaded, and a reader need not, there is none."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic)
-
-
 def _number_of_numpy(value: Any) -> Any:
     """Return as Python's what a strategy or a stopper computed with numpy."""
-    if _is_numpys(value):
+    if is_numpys(value):
         return value.item()
     raise TypeError(f"{value!r:.80} is no plain data")
 
@@ -109,77 +98,6 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     "goal": lambda value: value is None or _number(value),
 }
 """By name, what a fact of a run may be, if it is told."""
-
-
-class Aside:
-    """Objects of a search space that are no plain data. The ledger names them by number; their pickle lies beside it.
-
-    A reader that has not got the objects shows what they looked like. ``together`` is what else refers to them: it is
-    pickled with them, so that the same object is one object again.
-    """
-
-    def __init__(self, folder: Path | None = None, objects: Iterable[Any] = (), together: Any = None) -> None:
-        self._folder, self.together = folder, together
-        self._objects = list(objects)
-        self._saved = len(self._objects)
-
-    def plain(self, value: Any) -> Any:
-        """Return ``value`` as JSON takes it."""
-        if value is None or type(value) in (str, int, float, bool):
-            return value
-        if _is_numpys(value) and type(value.item()) in (str, int, float, bool):
-            return value.item()
-        if type(value) is list:
-            return [self.plain(each) for each in value]
-        if type(value) is tuple:
-            return {"$tuple": [self.plain(each) for each in value]}
-        if isinstance(value, Mapping) and all(type(key) is str and not key.startswith("$") for key in value):
-            return {key: self.plain(each) for key, each in value.items()}
-        if isinstance(value, Shown):  # of the run that this one was branched from
-            return {"$object": None, "repr": value.told}
-        number = next((at for at, known in enumerate(self._objects) if known is value), len(self._objects))
-        if number == len(self._objects):
-            self._objects.append(value)
-        try:
-            told = repr(value)[:200]
-        except Exception:  # an object that cannot even be shown
-            told = type(value).__name__
-        return {"$object": number, "repr": told}
-
-    def restored(self, value: Any) -> Any:
-        """Return what `plain` was given, or a `Shown` for an object that is not at hand."""
-        if isinstance(value, list):
-            return [self.restored(each) for each in value]
-        if isinstance(value, dict):
-            if "$tuple" in value:
-                return tuple(self.restored(each) for each in value["$tuple"])
-            if "$object" in value:
-                number = value["$object"]
-                known = isinstance(number, int) and 0 <= number < len(self._objects)
-                return self._objects[number] if known else Shown(str(value.get("repr", "?")))
-            return {key: self.restored(each) for key, each in value.items()}
-        return value
-
-    def save(self) -> None:
-        """Write the objects, durably, if there are new ones since the last time."""
-        if self._folder is None or self._saved == len(self._objects):
-            return
-        try:
-            data = cloudpickle.dumps((self._objects, self.together))
-        except Exception as error:  # a run goes as well with what does not pickle; it cannot be taken up, and says why
-            data = pickle.dumps(f"{type(error).__name__}: {error}")
-        sealed.write(self._folder / OBJECTS, data)
-        self._saved = len(self._objects)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
-    """Stands for an object of the search space that a reader has not loaded."""
-
-    told: str
-
-    def __repr__(self) -> str:
-        return f"<{self.told}>"
 
 
 class Record:
@@ -247,7 +165,8 @@ class Record:
         if self.shipping is not None:
             for kept in transaction.checkpoints:
                 if kept.path is not None:
-                    self.shipping.send(kept.path)
+                    here = os.path.isabs(stored[kept.segment, kept.iteration].path or "")
+                    (self.shipping.send if here else self.shipping.expect)(kept.path)
         self._fresh.difference_update(garbage)
         for directory in {self._directories.pop(gone) for gone in garbage if gone in self._directories}:
             if directory not in self._directories.values():  # rows of many members lie in one
@@ -264,10 +183,13 @@ class Record:
         """Return the directories that checkpoints lie in; small ones lie in none."""
         return {self._directories[name] for name in names if name in self._directories}
 
-    def tidy(self) -> None:
-        """Delete the directories that commits since the last time let go of. A gigabyte takes its time: not in them."""
+    def tidy(self) -> list[str]:
+        """Delete the directories that commits since the last time let go of, and return their names.
+
+        A gigabyte takes its time: that is not done while committing.
+        """
         if not self._doomed:
-            return
+            return []
         # Only when nothing in the ledger names them any more, not even after a power cut.
         self.ledger.sync()
         doomed, self._doomed = self._doomed, []
@@ -276,6 +198,7 @@ class Record:
                 self.store.delete(directory)
             else:
                 self.shipping.let_go(directory)
+        return doomed
 
     def _row(self, event: Event) -> EventRow:
         kind = type(event)
@@ -286,6 +209,8 @@ class Record:
                 del plain["spent"]  # nothing is known, as of earlier versions
             if not plain["held"]:
                 del plain["held"]
+        elif kind is Failed and plain["counted"]:
+            del plain["counted"]
         for name in _NESTED.get(kind, ()):
             value = plain[name]
             if value or type(value) not in (dict, tuple):  # of most there is nothing to look at
@@ -376,16 +301,26 @@ class Record:
             ) from error
 
     def checkpoint(self, name: Checkpoint) -> StoredCheckpoint:
-        """Return a committed checkpoint.
+        """Return a committed checkpoint, brought from the store that keeps it if it has to be.
 
         Raises:
             CheckpointError: it is not there.
         """
+        stored = self.named(name)
+        if stored.path is None:
+            return stored
+        return stored._replace(path=str(away.place(self.folder, self.store, self.shipping, stored.path)))
+
+    def named(self, name: Checkpoint) -> StoredCheckpoint:
+        """Return a committed checkpoint; of a large one the path is its name, wherever it is.
+
+        Raises:
+            CheckpointError: it was not kept.
+        """
         row = self.ledger.checkpoint(*name)
         if row is None:
             raise CheckpointError(f"checkpoint {name} (segment, iteration) of {self.folder} is gone: it was not kept")
-        path = None if row.path is None else str(away.place(self.folder, self.store, self.shipping, row.path))
-        return StoredCheckpoint(row.kind, row.data, path, row.size, name in self._fresh)
+        return StoredCheckpoint(row.kind, row.data, row.path, row.size, name in self._fresh)
 
     def verify(self, name: Checkpoint) -> None:
         """Read a committed checkpoint, all of it.

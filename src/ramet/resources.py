@@ -39,6 +39,11 @@ def is_initialized() -> bool:
     return _capacity is not None
 
 
+def cpus() -> float:
+    """Return how many CPUs the capacity is of that `init` has set, else how many this process may run on."""
+    return usable_cpus() if _capacity is None else _capacity["cpu"]
+
+
 def shutdown() -> None:
     """Forget the capacity that `init` set. Runs that are under way keep theirs."""
     global _capacity

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ramet.analysis.run import Run
+from ramet.aside import Aside
 from ramet.checkpoint import Checkpoint
 from ramet.core.blocks import as_dicts, decoded_seconds
 from ramet.core.population import FOREBEAR, Member, Population, Segment
 from ramet.errors import ConfigError, MemberError, RametError, RunError
 from ramet.framing import framed
 from ramet.fronts import asked, front_of, volume_of
-from ramet.record import Aside, Record
+from ramet.record import Record
 from ramet.schedule import Schedule, Step
 from ramet.space import flatten
 from ramet.whereabouts import folder_of
@@ -183,6 +184,10 @@ class ResultGrid(Sequence["Result"]):
         """
         known = asked("hypervolume", metrics, self.population.facts.get("objectives"))
         return volume_of(self._results, known, reference)
+
+    def stragglers(self, by: str = "member") -> pd.DataFrame:
+        """Return who came last and what the others stood still for it, see `ramet.analysis.run.Run.stragglers`."""
+        return self.run.stragglers(by)
 
     def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> pd.DataFrame:
         """Return a row for each member: its last report, or with a filter the report that was best by it."""

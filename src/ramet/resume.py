@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ramet import fsck
+from ramet.aside import Aside
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Began, Event, Noted, Reported
 from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
 from ramet.core.stopping import Threshold
 from ramet.errors import ConfigError, RunError
-from ramet.record import Aside, Record
+from ramet.record import Record
 from ramet.settings import comparable
 from ramet.space import Space
 from ramet.strategy.base import Strategy

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramet import settings
+from ramet.aside import Aside
 from ramet.core.engine import Engine, Terms
 from ramet.core.messages import Setup
 from ramet.core.population import Population
@@ -19,7 +20,7 @@ from ramet.core.scores import AUTOMATIC
 from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
-from ramet.record import CHECKPOINTS, Aside, Record
+from ramet.record import CHECKPOINTS, Record
 from ramet.store.away import HOME
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock
@@ -53,7 +54,7 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
         record = Record.create(folder, _meta(), aside, power_safe=tuner.run.durability == "power")
         record.shipping = shipping
         facts = _facts(tuner, folder.name, executor)
-        setup = _setup(tuner, engine, folder, folder.name, seed)
+        setup = _setup(tuner, engine, folder, folder.name, seed, shipping)
         first: Callable[[], list[Event]] = partial(engine.begin, seed, founders, facts)
         if tuner._origin is not None:
             try:
@@ -114,7 +115,8 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
 
         # First the settings: who repeats a call that died in between changes what it asked for once more.
         settings.save(past.folder, tuner.param_space, tuner.tune, tuner.run)
-        setup = _setup(tuner, engine, past.folder, population.facts.get("run", past.folder.name), population.seed)
+        name = population.facts.get("run", past.folder.name)
+        setup = _setup(tuner, engine, past.folder, name, population.seed, shipping)
         if tuner.failure.exhausted == "replace":  # who had failed may train again
             members = len(founders)
         return _run(tuner, setup, engine, record, executor, max(members, 1), taken_up)
@@ -209,7 +211,7 @@ def _engine(tuner: Tuner) -> Engine:
     return Engine(Population(), tuner.strategy, tuner.space, rules, terms)
 
 
-def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int) -> Setup:
+def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int, shipping: Shipping | None) -> Setup:
     return Setup(
         run=name,
         seed=seed,
@@ -217,6 +219,8 @@ def _setup(tuner: Tuner, engine: Engine, folder: Path, name: str, seed: int) -> 
         rules=engine.rules.member,
         store=str(folder / CHECKPOINTS),
         report_timeout_s=tuner.failure.report_timeout_s,
+        home=None if shipping is None else shipping.remote.url,
+        cache=None if shipping is None else shipping.depot.budget,
     )
 
 

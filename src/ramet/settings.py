@@ -10,9 +10,9 @@ from typing import Any
 import cloudpickle
 
 from ramet import sealed
+from ramet.aside import OBJECTS, Aside
 from ramet.config import RunConfig, TuneConfig
 from ramet.errors import ConfigError, RunError
-from ramet.record import OBJECTS, Aside
 
 NAME = "settings.pkl"
 

@@ -316,6 +316,10 @@ def _executor_called(name: str) -> Executor:
         from ramet.executor.process import ProcessExecutor
 
         return ProcessExecutor()
+    if name == "ray":
+        from ramet.executor.ray.executor import RayExecutor
+
+        return RayExecutor()
     if name == "vector":
         from ramet.executor.vector.executor import VectorExecutor
 

@@ -21,11 +21,12 @@ import pytest
 
 import ramet
 from ramet import fsck
+from ramet.aside import OBJECTS
 from ramet.cli import main
 from ramet.core.events import Event, Lost
 from ramet.core.population import Population
 from ramet.errors import RametError, RunError
-from ramet.record import OBJECTS, Record
+from ramet.record import Record
 from ramet.settings import NAME as SETTINGS
 from ramet.testing import story
 

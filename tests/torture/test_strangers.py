@@ -22,11 +22,12 @@ from test_fuzz import at_most, rows
 
 import ramet
 from ramet import fsck
+from ramet.aside import OBJECTS
 from ramet.checkpoint import Checkpoint
 from ramet.cli import main
 from ramet.core.messages import StoredCheckpoint
 from ramet.errors import RametError
-from ramet.record import CHECKPOINTS, OBJECTS
+from ramet.record import CHECKPOINTS
 from ramet.settings import NAME as SETTINGS
 from ramet.store.ledger import CheckpointRow, EventRow, Ledger, ReportRow, Transaction
 from ramet.store.manifest import MANIFEST

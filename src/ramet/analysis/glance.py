@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, SupportsIndex, overload
 
 from ramet.analysis.places import FEW, Place, ended, facts_of, latest_row, places
+from ramet.aside import Aside
 from ramet.core.population import FOREBEAR, INHERITED, Member, Point, Population, Segment
-from ramet.record import Aside, Record
+from ramet.record import Record
 from ramet.store.bulk import BulkReader
 
 
@@ -55,6 +56,9 @@ class Glimpse(Population):
         self.facts = facts_of(bulk, few)
         self.seed = next((event.get("seed", 0) for _, kind, event in few if kind == "Began"), 0)
         self.ended = ended(few)
+        for _, kind, event in few:
+            if kind == "Noted":
+                self.noted.setdefault(str(event.get("kind")), str(event.get("text")))
         self.verdicts = bulk.verdicts(upto)
         found = places(bulk, few, [row[0] for row in opened], owner, upto)
         counts = bulk.counts(upto)

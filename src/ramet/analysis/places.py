@@ -62,7 +62,7 @@ def places(bulk: BulkReader, few: Few, seqs: Sequence[int], owner: Sequence[int]
         if kind == "Finished":
             place.state, place.reason = "finished", str(event.get("reason"))
         elif kind == "Failed":
-            place.failures += 1
+            place.failures += event.get("counted", True) is not False
             place.error = str(event.get("error"))
             place.state = "failed" if event.get("final") else place.state
         elif kind == "Resumed" or place.state != "training":  # opened after it had failed: replaced, or begun anew

@@ -329,7 +329,7 @@ class Run:
 
         from ramet.analysis.times import stretches
 
-        return pd.DataFrame(stretches(self.trace)._asdict()).drop(columns="row")
+        return pd.DataFrame(stretches(self.trace)._asdict()).drop(columns=["reports", "row"])
 
     def time_lost(self) -> pd.DataFrame:
         """Return where each slot's time went, in seconds: a row for each slot, and one for all of them.
@@ -346,6 +346,33 @@ class Run:
             table.loc["all"] = table.sum()
         table["use"] = table["training"] / table.sum(axis=1)
         return table
+
+    def stragglers(self, by: str = "member") -> pd.DataFrame:
+        """Return who came last, what the others stood still for it, and whether the member or the slot is slow.
+
+        Args:
+            by: ``"member"``, ``"slot"`` or ``"round"``: what has a row each.
+
+        Columns: ``last``, the rounds that it was the last to come in, and their ``cost``, the seconds that the others
+        stood still for it; the seconds of its ``work``, its ``reports``, their ``rate`` in a second of work, and that
+        ``relative`` to the median; with which ``slot`` (or ``member``) most of the cost came about, -1 for none; and
+        the ``cause`` of that, see `ramet.analysis.stragglers.Causes.cause`. Of a member, too: the ``rounds`` that it
+        was in, the seconds that it ``waited`` for others, and that it was ``queued``: without a slot. Of a round: when
+        it ``began`` and ``ended``, how many ``members`` it had, who was the ``last``, on which ``slot``, and the
+        seconds of all of them at ``work``, ``waited`` and ``queued``. Asynchronous runs have no rounds: there
+        ``waited`` is for answers.
+
+        Raises:
+            ConfigError: ``by`` is none of these.
+        """
+        import pandas as pd
+
+        from ramet.analysis.stragglers import COLUMNS, table
+        from ramet.analysis.waits import waits
+
+        if by not in COLUMNS:
+            raise ConfigError(f"stragglers(by={by!r}) must be one of {list(COLUMNS)}")
+        return pd.DataFrame(table(waits(self.trace), by), columns=COLUMNS[by])
 
     # ------------------------------------------------------------------ for other programs
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from ramet.analysis.columns import WORDS, Columns
 from ramet.analysis.places import FEW, Place, ended, facts_of, latest_row, places
+from ramet.aside import Aside
 from ramet.core.population import FOREBEAR, INHERITED
 from ramet.errors import RunError
-from ramet.record import Aside
 from ramet.rows import SCALARS
 from ramet.store.bulk import BulkReader, Present
 

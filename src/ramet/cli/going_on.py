@@ -106,8 +106,8 @@ def replay(arguments: argparse.Namespace) -> int:
 
 def _check_plain(schedule: Schedule) -> None:
     """Refuse a schedule with what stands for an object that was not loaded: nobody can train with that."""
+    from ramet.aside import Shown
     from ramet.errors import ConfigError
-    from ramet.record import Shown
     from ramet.space import flatten
 
     for step in schedule:

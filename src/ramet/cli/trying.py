@@ -54,7 +54,7 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
         help="the picture's file (.png, .pdf, .svg), or a folder for it (default: demo.png)",
     )  # fmt: skip
     parser.add_argument(
-        "--executor", choices=("process", "inline"), default="process",
+        "--executor", choices=("process", "inline", "ray"), default="process",
         help="worker processes, or all in this one; the results are the same (default: process)",
     )  # fmt: skip
     parser.add_argument(

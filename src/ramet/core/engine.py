@@ -31,7 +31,7 @@ from ramet.core.events import (
     Resumed,
     Saved,
 )
-from ramet.core.messages import COPY, HELD, Block, Handover, Lease
+from ramet.core.messages import COPY, HELD, PLACE, Block, Handover, Lease
 from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
 from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
@@ -191,7 +191,10 @@ class Engine:
         if handover.overdue and member.point is None and self.strategy.decides:
             self._note_overdue(member)
         if handover.error is not None:
-            self._fail(segment, handover.error, retry=handover.fault != "report")
+            if handover.fault == PLACE:
+                self._do(Failed(segment, handover.error, final=False, counted=False))
+            else:
+                self._fail(segment, handover.error, retry=handover.fault != "report")
         elif handover.ended is not None:
             self._finish(segment, member, handover.ended)
         return self._taken()

@@ -133,11 +133,15 @@ class Decided(Event):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """Work on ``segment`` ended in an error. ``final``: the member ends too; else it goes back to its checkpoint."""
+    """Work on ``segment`` ended in an error. ``final``: the member ends too; else it goes back to its checkpoint.
+
+    ``counted``: it was the member's own doing, and counts among its failures. Where a machine was lost it is not.
+    """
 
     segment: int
     error: str
     final: bool
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

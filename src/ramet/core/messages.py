@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 HELD = "held"
 """The kind of a checkpoint that lies in the executor's own memory, and is gone with it until it is `Saved`."""
 
+PLACE = "place"
+"""The fault of an error that is no doing of the member's: the machine that it trained on was lost."""
+
 COPY = (1.0, 0.0)
 """Weights as they are in the checkpoint: all of them, and nothing of newly initialised ones."""
 
@@ -103,7 +106,7 @@ class Handover(NamedTuple):
 
     ``waiting``: it stands still until it is answered. ``ended``: why the function is over (a stop rule, or that it
     returned), ``error``: the traceback that ended it, with ``fault`` "report" where a retry cannot help, "checkpoint"
-    where the checkpoint that it was to start from is damaged.
+    where the checkpoint that it was to start from is damaged, `PLACE` where what it ran on was lost.
     ``overdue``: a decision point has passed and no checkpoint came.
     ``trouble``: what the worker waits for that only people can mend, such as room on the disk; it goes on by itself.
     ``unmixed``: the function was to mix its weights, and has handed over a checkpoint without having asked how.
@@ -126,10 +129,19 @@ class Saved(NamedTuple):
     checkpoints: Mapping[tuple[int, int], StoredCheckpoint]
 
 
+class Gone(NamedTuple):
+    """What an executor tells of checkpoints (segment, iteration) that are lost with the machine that had them."""
+
+    names: tuple[tuple[int, int], ...]
+    reason: str
+
+
 class Setup(NamedTuple):
     """What a worker has to know once, before any work: how to measure time, when to stop, where checkpoints go.
 
     ``report_timeout_s``: seconds without a word after which work counts as hanging and is ended; None for never.
+    ``home``: the URL at which the run is kept, where other machines find its checkpoints and put theirs; ``cache``:
+    bytes that copies of them may take on each.
     """
 
     run: str
@@ -138,3 +150,5 @@ class Setup(NamedTuple):
     rules: tuple[Any, ...]
     store: str
     report_timeout_s: float | None = None
+    home: str | None = None
+    cache: int | None = None

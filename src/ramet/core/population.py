@@ -212,7 +212,7 @@ class Population:
 
     def _failed(self, event: Failed) -> None:
         member = self._makers[self.segments[event.segment].member]
-        member.failures += 1
+        member.failures += event.counted
         member.error = event.error
         if event.final:
             member.state = "failed"

@@ -70,15 +70,21 @@ class Roster:
     def __init__(self, engine: Engine, slots: Iterable[int], running: Iterable[Running] = ()) -> None:
         self.engine = engine
         self.running = {work.work: work for work in running}
+        self._slots = set(slots)
         self._of = {work.member: work for work in self.running.values()}
         self._waiting = {work.member for work in self.running.values() if work.waiting}
-        self._free = sorted(set(slots) - {work.slot for work in self.running.values()})
+        self._free = sorted(self._slots - {work.slot for work in self.running.values()})
         self._queue: list[tuple[tuple[int, int], int]] = []
         self._queued: set[int] = set()
         self._touched = {member.number for member in engine.population.members}
         self._work = max(self.running, default=0)
 
     # ------------------------------------------------------------------ what came in
+
+    def offer(self, slots: Iterable[int]) -> None:
+        """From now on there are these slots. What ran in one that is gone has ended, or will be told of as ended."""
+        self._slots = set(slots)
+        self._free = sorted(self._slots - {work.slot for work in self.running.values()})
 
     def waits(self, work: Running, *, waiting: bool) -> None:
         """``work`` has handed something over, and waits for an answer or goes on."""
@@ -94,7 +100,8 @@ class Roster:
         del self.running[work.work]
         del self._of[work.member]
         self._waiting.discard(work.member)
-        heapq.heappush(self._free, work.slot)
+        if work.slot in self._slots:
+            heapq.heappush(self._free, work.slot)
         self._touched.add(work.member)
 
     # ------------------------------------------------------------------ what follows

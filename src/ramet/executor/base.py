@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ramet.core.messages import Assignment, Handover, Lease, Saved, Setup
+from ramet.core.messages import Assignment, Gone, Handover, Lease, Saved, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,12 @@ class Executor(Protocol):
     One whose slots take their time to start may have ``wake(trainable, members)`` besides: it is called before anything
     else of a new run, and `close` follows even where the run is then refused. One that holds checkpoints in its memory
     has ``keep()``, which makes them durable and returns `Saved`, or None; and ``set_off()``, which is called where its
-    work has its orders and the ledger is about to be written. One that knows the metrics before anything runs has their
-    names in ``reported`` once it has prepared.
+    work has its orders and the ledger is about to be written. One that is ``elastic`` may gain and lose slots, be it
+    all of them, while it is polled: work in a slot that was lost is handed over as an error with the fault
+    `ramet.core.messages.PLACE`. One that knows the metrics before anything runs has their names in ``reported`` once it
+    has prepared. One that ``fetches`` large checkpoints itself, where the run is kept at a URL, is told of them by
+    name: the paths in assignments are then relative, and so are those of checkpoints that only the machine has which
+    made them; it tells of `Gone` when that machine is lost, and has ``forget(names)``, which deletes what is not kept.
     """
 
     interactive: bool
@@ -63,7 +67,7 @@ class Executor(Protocol):
         """Get ready to run ``trainable`` for a population of ``members``; slots may be started ahead of work."""
 
     def capacity(self) -> Sequence[int]:
-        """Return the numbers of the slots."""
+        """Return the numbers of the slots; the same object as long as they are the same."""
 
     def start(self, slot: int, assignment: Assignment) -> None:
         """Begin ``assignment`` in ``slot``."""
@@ -77,7 +81,7 @@ class Executor(Protocol):
     def recall(self, work: int) -> None:
         """Let ``work`` hand over at its next report, and wait. Nothing, if it waits already or is over."""
 
-    def poll(self, timeout: float) -> Sequence[Handover | Output | Saved]:
+    def poll(self, timeout: float) -> Sequence[Handover | Output | Saved | Gone]:
         """Return what came in."""
 
     def close(self) -> None:

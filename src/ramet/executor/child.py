@@ -1,4 +1,4 @@
-"""The worker process: one socket, one loop. Started as a fresh interpreter by `ramet.executor.process`."""
+"""The worker process: one socket, one loop. Started as a fresh interpreter by `ramet.executor.workers`."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def main(descriptor: int, slot: int, parent: int) -> None:
         message = channel.receive()
         if message[0] != "start":
             continue  # an order about work that has ended meanwhile
-        assignment = assignment_of(message[1])
+        assignment = assignment_of(message[1], setup.store)
         streams.restore()
         channel.begin(assignment.work)
         Session(setup, assignment, channel, slot).run(function)

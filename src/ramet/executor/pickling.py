@@ -10,7 +10,7 @@ import functools
 import inspect
 import pickle
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -18,7 +18,22 @@ import cloudpickle
 from ramet.core.messages import Assignment
 from ramet.errors import ConfigError, TrainableError
 from ramet.executor.wire import flat_assignment, told
+from ramet.nested import flatten
 from ramet.trainable import Prepared, short
+
+
+def prepared(trainable: Any, founders: Iterable[Mapping[str, Any]], rules: Sequence[Any]) -> bytes:
+    """Return (trainable, rules) as bytes for a worker, once all of ``founders`` can be sent too.
+
+    Raises:
+        TrainableError: the trainable cannot be pickled; the message names what in it cannot.
+        ConfigError: a configuration cannot.
+    """
+    data = pickled(trainable, rules)
+    for config in founders:
+        for name, value in flatten(config).items():
+            check_can_be_sent(name, value)
+    return data
 
 
 def pickled(trainable: Any, rules: Sequence[Any] = ()) -> bytes:

@@ -115,9 +115,12 @@ class Wire:
 
 def told(message: Any, dumps: Callable[..., bytes] = pickle.dumps) -> bytes:
     """Return a message as bytes: a handover, or a tuple."""
-    if isinstance(message, Handover):
-        message = ("handover", message.work, tuple(map(_flat, message.blocks)), *message[2:])
-    return dumps(message, protocol=5)
+    return dumps(flat(message) if isinstance(message, Handover) else message, protocol=5)
+
+
+def flat(handover: Handover) -> tuple[Any, ...]:
+    """Return a handover as plain tuples."""
+    return ("handover", handover.work, tuple(map(_flat, handover.blocks)), *handover[2:])
 
 
 def heard(message: tuple[Any, ...]) -> Handover:
@@ -146,8 +149,10 @@ def flat_assignment(assignment: Assignment) -> tuple[Any, ...]:
     return tuple(flat)
 
 
-def assignment_of(flat: tuple[Any, ...]) -> Assignment:
-    """Return the assignment of `flat_assignment`."""
+def assignment_of(flat: tuple[Any, ...], store: str) -> Assignment:
+    """Return the assignment of `flat_assignment`; a checkpoint whose path is relative lies in the folder ``store``."""
     given = Assignment(*flat)
     stored = None if given.checkpoint is None else StoredCheckpoint(*given.checkpoint)
+    if stored is not None and stored.path is not None:
+        stored = stored._replace(path=os.path.join(store, stored.path))
     return given._replace(checkpoint=stored, lease=Lease(*given.lease))

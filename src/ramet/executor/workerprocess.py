@@ -11,13 +11,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ramet.executor.endings import CUT_OFF
 from ramet.executor.wire import Wire
-
-if TYPE_CHECKING:
-    from ramet.core.messages import Assignment
 
 CHUNK = 1 << 16
 """Bytes of output that are read at once: what a pipe holds, and a flood is no more than that at a time."""
@@ -35,8 +31,9 @@ _BOOT = "import sys; from ramet.executor.child import main; main(int(sys.argv[1]
 class WorkerProcess:
     """One slot's process.
 
-    ``leaving`` holds the works that it was told to leave, or that are over, each with the moment by which it must have
-    left. ``silent_from`` is when it was last heard of its work; infinity while nothing is expected of it.
+    ``beginning`` is the message that its work began with, ``pending`` the same until it is sent. ``leaving`` holds the
+    works that it was told to leave, or that are over, each with the moment by which it must have left. ``silent_from``
+    is when it was last heard of its work; infinity while nothing is expected of it.
     """
 
     slot: int
@@ -46,7 +43,7 @@ class WorkerProcess:
     ready: bool = False
     work: int | None = None
     member: int | None = None
-    assignment: Assignment | None = None
+    beginning: bytes = b""
     pending: bytes = b""
     recalled: bool = False
     leaving: dict[int, float] = field(default_factory=dict)

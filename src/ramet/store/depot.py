@@ -25,6 +25,9 @@ OUTAGE_SECONDS = 600.0
 
 _LOOK_SECONDS = 0.05
 
+_ASK_SECONDS = 0.5
+"""How often the store is asked for what other machines send there."""
+
 
 class Depot:
     """The folder ``root`` of committed checkpoints, kept in step with ``remote``. Any thread may call it.
@@ -40,6 +43,8 @@ class Depot:
         self._changed = threading.Condition()
         self._queue: dict[str, None] = {}
         self._flying: str | None = None
+        self._expected: set[str] = set()
+        self._asked_at = 0.0
         self._known: set[str] = set()
         self._sent: list[str] = []
         self._lost: dict[str, str] = {}
@@ -67,9 +72,24 @@ class Depot:
 
     @property
     def pending(self) -> set[str]:
-        """The checkpoints that are to be sent, the one on its way included."""
+        """The checkpoints that are to be sent, the one on its way included, and those that others send."""
         with self._changed:
-            return {*self._queue, *(() if self._flying is None else (self._flying,))}
+            return {*self._queue, *(() if self._flying is None else (self._flying,)), *self._expected}
+
+    def expect(self, final: str) -> None:
+        """Take in that another machine sends ``final``."""
+        with self._changed:
+            if final not in self._known:
+                self._expected.add(final)
+
+    def ask_for_expected(self) -> None:
+        """See which of the checkpoints that others send are committed in the store by now; not too often."""
+        if time.monotonic() - self._asked_at < _ASK_SECONDS:
+            return
+        with self._changed:
+            expected = sorted(self._expected)
+        self.learn([final for final in expected if self.remote.holds(final)])
+        self._asked_at = time.monotonic()
 
     @property
     def known(self) -> set[str]:
@@ -81,6 +101,7 @@ class Depot:
         """Take in that ``names`` are committed in the store, whoever sent them."""
         with self._changed:
             self._known.update(names)
+            self._expected.difference_update(names)
 
     def sent(self) -> list[str]:
         """Return the checkpoints whose sending was committed since the last call."""
@@ -268,6 +289,7 @@ class Depot:
                 self._doomed.add(final)
                 return
             self._queue.pop(final, None)
+            self._expected.discard(final)
             self._used.pop(final, None)
             self._lost.pop(final, None)
             self._doomed.discard(final)

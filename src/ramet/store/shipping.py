@@ -121,6 +121,10 @@ class Shipping:
         """Send the checkpoint ``final``, which the ledger names now."""
         self.depot.send(final)
 
+    def expect(self, final: str) -> None:
+        """Another machine sends the checkpoint ``final``, which the ledger names now."""
+        self.depot.expect(final)
+
     def let_go(self, final: str) -> None:
         """Delete the checkpoint ``final``, which the ledger names no more: here now, and in the store in due course."""
         with self._changed:
@@ -230,6 +234,7 @@ class Shipping:
                 break  # they have been deleted by somebody else: who restores the run finds so too
             for name in here:
                 self.depot.send(name)
+            self.depot.ask_for_expected()
             if self._stopped:
                 raise StorageError(f"{len(missing)} checkpoints are not in {self.remote.url}")
             self._renew()

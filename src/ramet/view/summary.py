@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ramet.core.population import Population
+from ramet.view import stragglers
 from ramet.view.logs import ERRORS
 from ramet.view.logs import NAME as LOG
 from ramet.view.standing import best, disk, mutable, reports, standings
@@ -40,6 +41,7 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
         lines += [_entry(name, text) for name, text in _decisions(population)]
         if not _verdicts(population, "exploit"):
             lines.append([(f"  {'note:':<{INDENT - 2}}", LOUD), (_why_none(population), LOUD)])
+    lines += [_entry("waits", clean(text)) for text in stragglers.sentences(population.noted.items())]
     lines += _best(population, width)
     lines += _front(population)
     kept = [name for name in ("run.db", "checkpoints/", LOG, ERRORS) if (folder / name).exists()]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ramet.core.events import Decided, Event, Failed, Finished, Lost, Noted, Opened, Reported, Resumed
 from ramet.core.population import FOREBEAR, Point, Population, Segment
+from ramet.view import stragglers
 from ramet.view.logs import ERRORS, lines
 from ramet.view.standing import donor, latest, mutable
 from ramet.view.values import clean, clip, count, shown
@@ -70,6 +71,8 @@ def told(events: Sequence[Event], verbose: int) -> Iterator[tuple[Event, Decided
                 yield event, None
             elif event.parent is not None:  # type: ignore[attr-defined]
                 yield event, decided
+        elif kind is Noted and stragglers.is_note(event.kind):  # type: ignore[attr-defined]
+            pass  # the summary tells it, at the same moment
         elif kind in (Failed, Finished, Lost, Noted, Resumed) or (kind is Reported and verbose >= 2):
             yield event, None
 
@@ -191,7 +194,10 @@ def _changes(population: Population, segment: Segment) -> Iterator[tuple[str, st
 def _failed(event: Failed, population: Population, folder: Path, whole: bool) -> list[Line]:
     segment = population.segments[event.segment]
     member = population.members[segment.member]
-    if event.final:
+    if not event.counted:
+        where = f"iteration {segment.last}" if segment.last else "the beginning"
+        fate = f" lost its place, and starts again from {where}: "
+    elif event.final:
         fate = f" failed for good at iteration {segment.last}: "
     elif segment.last:
         fate = f" failed (failure {member.failures}) and starts again from iteration {segment.last}: "
