@@ -219,6 +219,9 @@ class Shipping:
                 self._doomed |= self._strangers - names
             self._strangers.clear()
             self.depot.hold(())
+        if self._ending and self._files:  # what another machine was sending when it was let go, say
+            with self._changed:
+                self._doomed |= self.remote.names().keys() - self._named
         self._clean()
         return True
 
