@@ -217,7 +217,7 @@ def test_a_signal_ends_the_wait_for_the_store(machine, tmp_path, store, monkeypa
 
     finish, told = Shipping.finish, []
 
-    def finished(self, given_up):
+    def finished(self, given_up=lambda: False):
         def end():
             while not self._ending:
                 time.sleep(0.01)
