@@ -247,7 +247,7 @@ def test_what_is_damaged_in_the_store_is_told(spoil, tmp_path):
 
 
 def test_a_large_file_goes_in_parts(sky, tmp_path, monkeypatch):
-    """A file beyond what goes in one call is sent in parts, also where one of them is cut, and comes back whole."""
+    """A file beyond what goes in one call goes in parts both ways, also where some are cut, and comes back whole."""
     root = tmp_path / "here"
     final = made(root, size=101 * 2**20)
     from fsspec.config import conf
@@ -259,7 +259,13 @@ def test_a_large_file_goes_in_parts(sky, tmp_path, monkeypatch):
     remote.commit(root / final, final)
     assert any("partNumber=2" in call.path and call.fault for call in sky.calls)
     (tmp_path / "there").mkdir()
+    hits = iter(range(2))
+    sky.spoil = lambda method, path: "half" if method == "GET" and next(hits, None) is not None else None
+    sky.calls.clear()
     verified(remote.fetch(final, tmp_path / "there"))
+    parts = [call.down for call in sky.calls if call.path.endswith("/weights") and call.fault is None]
+    assert sum(parts) == 101 * 2**20
+    assert len([part for part in parts if part]) == 4
 
 
 REFUSED = [
