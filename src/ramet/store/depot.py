@@ -18,6 +18,7 @@ from ramet.errors import DamageError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.pins import Pin
 from ramet.store.remote import NotThereError, Remote
+from ramet.store.retries import in_words
 
 OUTAGE_SECONDS = 600.0
 """How long who needs a checkpoint waits for a store that does not answer."""
@@ -142,9 +143,6 @@ class Depot:
                 self._flying = final
             try:
                 self._send(final)
-            except Exception as error:  # of this machine: no file can be opened, say
-                with self._changed:
-                    self._lost[final] = f"{type(error).__name__}: {error}"
             finally:
                 with self._changed:
                     self._flying = None
@@ -168,10 +166,10 @@ class Depot:
                     with self._changed:
                         self._lost[final] = str(error)
                     return
-                except StorageError as error:
+                except Exception as error:  # of the store, or of this machine: no file can be opened, say
                     number += 1
-                    self._trouble = str(error)
                     with self._changed:
+                        self._trouble = str(error) if isinstance(error, StorageError) else in_words(error)
                         self._changed.notify_all()
                     if self.remote.retries.wait(self.remote.retries.pause(number + self.remote.retries.tries)):
                         with self._changed:
