@@ -183,6 +183,7 @@ ARGUMENTS: list[tuple[str, Any, type[errors.RametError], list[str]]] = [
     ("a negative seed", lambda: tuner(seed=-1), ConfigError, ["seed=-1", "at least 0"]),
     ("a seed that is a string", lambda: tuner(seed="0"), ConfigError, ["seed='0'", "whole number"]),
     ("a seed that is a float", lambda: tuner(seed=1.0), ConfigError, ["seed=1.0", "whole number"]),
+    ("no limit", lambda: ramet.RunConfig(time_limit_s=0), ConfigError, ["RunConfig(time_limit_s=0)", "above 0"]),
     ("no time", lambda: tuner(time_budget_s=0), ConfigError, ["time_budget_s=0", "above 0", "None"]),
     ("negative time", lambda: tuner(time_budget_s=datetime.timedelta(-1)), ConfigError, ["time_budget_s=", "above 0"]),
     ("time as text", lambda: tuner(time_budget_s="1h"), ConfigError, ["time_budget_s='1h'", "seconds"]),

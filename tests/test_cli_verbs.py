@@ -22,6 +22,7 @@ from ramet.cli.going_on import function_of
 from ramet.cli.parser import children, first_page, split
 from ramet.errors import ConfigError
 from ramet.plots import PLOTS
+from ramet.store.ledger import Ledger
 from ramet.store.lock import RunLock
 
 FUNCTION = """\
@@ -568,6 +569,58 @@ def test_resume_works_with_worker_processes(tmp_path):
     assert ramet.open(tmp_path / "runs" / "good").best().iteration == 12
 
 
+@pytest.mark.parametrize("run", ["nowhere", "no run", "died"])
+def test_a_resume_of_a_run_that_never_began_has_a_status_of_its_own(capsys, run):
+    """Without a run, in an empty folder, and of one that died before its first entry: a script begins it then."""
+    if run == "died":
+        Path("runs/died/checkpoints").mkdir(parents=True)
+        Path("runs/died/run.lock").touch()
+        Ledger.create(Path("runs/died"), {}).close()
+    status, out, err = called(capsys, "resume", Path("runs", run), "clitrained.py:train", "--json")
+
+    assert status == 3
+    assert strict(out)["status"] == 3
+    assert "holds no run, or one that never began: begin it" in err
+
+
+@pytest.mark.parametrize(
+    ("run", "told"), [("bad", "cannot be read"), ("good", "works on the run"), ("strange", "no run.db")]
+)
+def test_a_resume_that_something_stands_against_is_not_taken_for_a_beginning(capsys, run, told):
+    """A run that is damaged or under way, and a folder of somebody else's, are failures: nothing is to begin there."""
+    Path("runs/strange").mkdir()
+    Path("runs/strange/letter").touch()
+    held = [sys.executable, "-c", "import sys; from ramet.store.lock import RunLock; l = RunLock.take('runs/good'); "
+            "print('held', flush=True); sys.stdin.read()"]  # fmt: skip
+    with subprocess.Popen(held, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline()
+        status, _, err = called(capsys, "resume", run, "clitrained.py:train", "--stop", "training_iteration=12", *QUICK)
+        holder.stdin.close()
+
+    assert status == 1
+    assert told in err
+
+
+def test_a_resume_can_be_repeated(capsys):
+    """A time limit ends it with the status that says so, as often as it comes; after the end of the run it is 0."""
+    words = ["resume", "good", "clitrained.py:train", *QUICK]
+    status, _, err = called(capsys, *words, "--stop", "training_iteration=1000000", "--time-limit", "0.2")
+    assert status == 75
+    assert err.endswith(
+        "; go on: ramet resume " + os.path.abspath("runs/good") + " " + os.path.abspath("clitrained.py:train") + "\n"
+    )
+    first = ramet.open("runs/good").best().iteration
+    assert called(capsys, *words)[0] == 75
+    reached = ramet.open("runs/good").best().iteration
+    assert reached > first > 9
+
+    more = ["--stop", f"training_iteration={reached + 50}", "--time-limit", "0"]
+    assert called(capsys, *words, *more)[0] == 0
+    for _ in range(2):
+        status, out, _ = called(capsys, *words[:3], "--executor", "inline")
+        assert (status, out) == (0, "run good: nothing is left to train\n")
+
+
 def test_replay_trains_under_the_schedule(capsys):
     """A replay of a run, or of a file, has the schedule of its best member, to its end, and the run's metric."""
     called(capsys, "schedule", "good", "--format", "json", "-o", "best.json")
@@ -616,9 +669,11 @@ def test_replay_refuses_what_was_not_loaded(capsys, tmp_path):
     assert strict(called(capsys, "schedule", "odd", "--json")[1])["steps"][0]["hparams"]["where"] == "<PosixPath('x')>"
 
 
-@pytest.mark.parametrize(("ending", "expected"), [(SystemExit(143), 143), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("ending", "expected"), [(SystemExit(143), 143), (SystemExit(75), 75), (KeyboardInterrupt(), 130)]
+)
 def test_an_ending_from_outside_is_a_status(capsys, monkeypatch, ending, expected):
-    """SIGTERM and Ctrl-C during a run end the command with the statuses that shells know."""
+    """Signals and a time limit during a run end the command with the statuses that shells know."""
 
     def fit(self):
         raise ending

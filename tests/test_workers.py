@@ -370,13 +370,13 @@ def test_a_pinned_checkpoint_says_so(stage):
 
 
 def test_signals_end_no_worker_and_interrupt_no_system_call(stage):
-    """SIGINT and SIGTERM do nothing to a worker, also in the middle of a system call, which is taken up again."""
+    """SIGINT, SIGTERM and SIGUSR1 do nothing to a worker, in the middle of a system call either, which is taken up."""
 
     def train(config):
         reading, writing = os.pipe()
 
         def shoot():
-            for number in (signal.SIGINT, signal.SIGTERM) * 20:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) * 20:
                 time.sleep(0.005)
                 os.kill(os.getpid(), number)
             os.write(writing, b"whole")
@@ -398,7 +398,10 @@ def test_programs_and_forks_of_a_worker_take_signals_as_anywhere(stage):
     def train(config):
         import multiprocessing
 
-        code = "import signal; print(signal.getsignal(signal.SIGTERM).name, signal.getsignal(signal.SIGINT).__name__)"
+        code = (
+            "import signal; print(*(signal.getsignal(n).name for n in (signal.SIGTERM, signal.SIGUSR1)), "
+            "signal.getsignal(signal.SIGINT).__name__, signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+        )
         text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         with multiprocessing.get_context("fork").Pool(2) as pool:  # which is ended by SIGTERM
             total = sum(pool.map(abs, range(10)))
@@ -406,7 +409,7 @@ def test_programs_and_forks_of_a_worker_take_signals_as_anywhere(stage):
 
     on = stage(train)
     on.start(1)
-    assert row(on.reports(1)) == {"text": "SIG_DFL default_int_handler", "total": 45}
+    assert row(on.reports(1)) == {"text": "SIG_DFL SIG_DFL default_int_handler set()", "total": 45}
 
 
 def spoiling(config):

@@ -249,6 +249,9 @@ class RunConfig:
         verbose: 0 or False for silence, 1 for table, events and summary, 2 for every report besides.
         executor: ``"process"``, ``"inline"``, ``"vector"``, ``"ray"``, or an executor object. By default
             ``"process"``, and for a `VectorTrainable` ``"vector"``.
+        time_limit_s: seconds, or a `datetime.timedelta`, from ``fit()`` after which this process ends gently, as by a
+            signal, with exit status 75, and the run can be taken up. None for no limit. The end of the run itself is
+            ``TuneConfig(time_budget_s=…)``.
         durability: ``"process"`` survives the death of any process; ``"power"`` syncs every commit, so that a power cut
             loses nothing either.
         sync_config: how a run is sent to a URL, see `SyncConfig`.
@@ -266,6 +269,7 @@ class RunConfig:
     callbacks: Sequence[Callback] | None = None
     verbose: int | bool | None = 1
     executor: Any = None
+    time_limit_s: float | None = None
     durability: str = "process"
     progress_reporter: Any = None
     sync_config: Any = None
@@ -307,6 +311,8 @@ class RunConfig:
                 f"RunConfig(executor={self.executor!r}) must be 'process', 'inline', 'vector', 'ray', or an executor "
                 "such as ProcessExecutor(slots=4)"
             )
+        if self.time_limit_s is not None:
+            object.__setattr__(self, "time_limit_s", _seconds(self, "time_limit_s"))
         if self.durability not in ("process", "power"):
             raise ConfigError(f"RunConfig(durability={self.durability!r}) must be 'process' or 'power'")
 

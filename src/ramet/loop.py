@@ -19,7 +19,7 @@ from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
 from ramet.executor.base import Executor, Output
 from ramet.record import Record
-from ramet.signals import Signals
+from ramet.signals import LATER, Signals
 from ramet.space import copied
 from ramet.view.live import Display
 from ramet.view.logs import ErrorLog, MemberLogs
@@ -41,7 +41,14 @@ class Loop:
     """One run under way: record -> decide -> commit -> plan -> command, until nothing is left to do."""
 
     def __init__(
-        self, engine: Engine, record: Record, executor: Executor, display: Display, run: RunConfig, at_once: int | None
+        self,
+        engine: Engine,
+        record: Record,
+        executor: Executor,
+        display: Display,
+        run: RunConfig,
+        at_once: int | None,
+        signals: Signals,
     ) -> None:
         self.engine, self.record, self.executor, self.display = engine, record, executor, display
         engine.together = executor.together
@@ -62,7 +69,7 @@ class Loop:
         self._waits = Watching(engine.strategy.synch, together=executor.together)
         self._is_down = False
         self._began = time.monotonic()
-        self._signals = Signals()
+        self._signals = signals
 
     def run_to_end(self, setup: Setup, trainable: Any, members: int, begin: Callable[[], list[Event]]) -> None:
         """Open everything, loop, and close everything, whatever happens.
@@ -76,6 +83,7 @@ class Loop:
         try:
             try:
                 self.executor.open(setup, trainable, members)
+                self._signals.hold()
                 self.pending += begin()
                 self.display.start(self.record.folder, self.population)
                 self._commit()
@@ -93,7 +101,8 @@ class Loop:
             self._commit()
             self.record.sweep()
         except BaseException as error:
-            self._break_off(self._signals.reason if self._signals.asked else _told(error))
+            asked = self._signals.asked is not None and not isinstance(error, Exception)
+            self._break_off(self._signals.reason if asked else _told(error))
             raise
         finally:
             try:
@@ -111,6 +120,7 @@ class Loop:
         while self.population.ended is None and self.population.training:
             if self._signals.asked is not None:
                 self._wind_down()
+                continue
             if elastic or slots is None:
                 slots = self._slots(slots)
             self._command()
@@ -156,7 +166,9 @@ class Loop:
             self.display.update(self.population, running)
         self._keep()
         self._commit()
-        raise self._signals.ending()
+        over = self.population.ended is not None or not self.population.training
+        if not over or self._signals.asked != LATER:  # a run that is done needs no more time
+            raise self._signals.ending()
 
     def _command(self) -> None:
         """Carry out the plan. Everything that it follows from is durable by now.

@@ -21,10 +21,12 @@ from ramet.core.stopping import Stopper, stop_rules
 from ramet.errors import ConfigError, LockedError, MemberError, RunError
 from ramet.loop import Loop
 from ramet.record import CHECKPOINTS, Record
+from ramet.signals import Signals
 from ramet.store.away import HOME
 from ramet.store.ledger import NAME, Ledger
 from ramet.store.lock import LOCK, RunLock
 from ramet.trainable import name_of
+from ramet.view.farewell import farewell
 from ramet.view.live import display_for
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
     """Run anew, or from where a branch begins: all that can be refused is refused before there is a folder."""
+    signals = Signals(tuner.run.time_limit_s)
     seed = tuner.tune.seed if tuner.tune.seed is not None else secrets.randbits(32)
     drawn = tuner.space.founders(tuner.tune.num_samples, seed)
     founders = tuner.strategy.founders(drawn, tuner.space, seed)
@@ -65,7 +68,7 @@ def begin(tuner: Tuner, executor: Executor) -> ResultGrid:
                 record.close()
                 raise
             first = list  # all of it is in the record
-        return _run(tuner, setup, engine, record, executor, len(founders), first)
+        return _run(tuner, signals, setup, engine, record, executor, len(founders), first)
 
 
 def _check_metric(tuner: Tuner, reported: Sequence[str] | None) -> None:
@@ -81,6 +84,7 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
     """Take up the run that ``past`` tells of, where it was left."""
     from ramet import resume
 
+    signals = Signals(tuner.run.time_limit_s)
     engine = _engine(tuner)
     with RunLock.take(past.folder), _shipping(tuner, past.folder) as shipping:
         power_safe = tuner.run.durability == "power"
@@ -119,11 +123,12 @@ def go_on(tuner: Tuner, executor: Executor, past: Past) -> ResultGrid:
         setup = _setup(tuner, engine, past.folder, name, population.seed, shipping)
         if tuner.failure.exhausted == "replace":  # who had failed may train again
             members = len(founders)
-        return _run(tuner, setup, engine, record, executor, max(members, 1), taken_up)
+        return _run(tuner, signals, setup, engine, record, executor, max(members, 1), taken_up)
 
 
 def _run(
     tuner: Tuner,
+    signals: Signals,
     setup: Setup,
     engine: Engine,
     record: Record,
@@ -132,10 +137,15 @@ def _run(
     begin: Callable[[], list[Event]],
 ) -> ResultGrid:
     display = display_for(tuner.run.verbose, executor.interactive)
+    at_once = tuner.tune.max_concurrent_trials or None
     if record.shipping is not None:
         record.shipping.start()
-    loop = Loop(engine, record, executor, display, tuner.run, at_once=tuner.tune.max_concurrent_trials or None)
-    loop.run_to_end(setup, tuner.trainable, members, begin)
+    loop = Loop(engine, record, executor, display, tuner.run, at_once, signals)
+    try:
+        loop.run_to_end(setup, tuner.trainable, members, begin)
+    except BaseException:
+        farewell(engine.population, record.folder, tuner.trainable, silent=not tuner.run.verbose)
+        raise
     if tuner.failure.fail_fast == "raise":
         for member in engine.population.members:
             if member.state == "failed":
@@ -280,11 +290,11 @@ def _new_folder(parent: Path, name: str, store: Remote | None) -> tuple[Path, Ru
             try:
                 folder.mkdir()
             except FileExistsError:
-                if not _never_began(folder):
+                if not never_began(folder):
                     continue
             with contextlib.suppress(LockedError):
                 lock = RunLock.take(folder)
-                if _never_began(folder):  # nor has it while we came
+                if never_began(folder):  # nor has it while we came
                     for left in (HOME, NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal"):
                         (folder / left).unlink(missing_ok=True)
                     return folder, lock
@@ -302,7 +312,7 @@ def _is_used(place: Remote) -> bool:
     return place.has(POINTER) or place.has(HOLDER)
 
 
-def _never_began(folder: Path) -> bool:
+def never_began(folder: Path) -> bool:
     """Whether a folder holds nothing but what a run lays out before its first entry."""
     laid_out = {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", LOCK, HOME, settings.NAME, CHECKPOINTS}
     if not folder.is_dir() or not {each.name for each in folder.iterdir()} <= laid_out:

@@ -17,7 +17,10 @@ from ramet.errors import ConfigError, RunError
 NAME = "settings.pkl"
 
 _TUNE = ("scheduler", "num_samples", "max_concurrent_trials", "time_budget_s")
-_RUN = ("stop", "failure_config", "checkpoint_config", "callbacks", "verbose", "executor", "durability", "sync_config")
+_RUN = (
+    *("stop", "failure_config", "checkpoint_config", "callbacks"),
+    *("verbose", "executor", "time_limit_s", "durability", "sync_config"),
+)
 CHANGEABLE = (*_TUNE, *_RUN)
 """What a resume may be given anew."""
 

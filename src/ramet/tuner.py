@@ -109,8 +109,8 @@ class Tuner:
             changes: what the run is to go on with instead of what it was set up with, by the names of `TuneConfig` and
                 `RunConfig`: ``stop`` (members that only the old rules ended go on), ``time_budget_s`` (of the whole
                 run, what was spent included), ``num_samples`` (new members are added), ``max_concurrent_trials``,
-                ``failure_config``, ``checkpoint_config``, ``callbacks``, ``verbose``, ``executor``, ``durability``;
-                and ``param_space`` or ``scheduler``, unchanged, where what was kept cannot be loaded.
+                ``failure_config``, ``checkpoint_config``, ``callbacks``, ``verbose``, ``executor``, ``time_limit_s``,
+                ``durability``; and ``param_space`` or ``scheduler``, unchanged, where what was kept cannot be loaded.
 
         Raises:
             RunError: there is no run in ``path``, or it cannot be read.
@@ -262,16 +262,16 @@ class Tuner:
         """Run to the end and return the results, one for each member.
 
         Members fail alone; look at ``results.errors``. The run is in a folder of its own, ``results.experiment_path``.
-        Ctrl-C, or SIGTERM, ends it gently: members train to their next report, what they hand over is kept, and
-        `Tuner.restore` goes on from there. A second one ends it at once.
+        Ctrl-C, SIGTERM, SIGUSR1 or ``RunConfig(time_limit_s=…)`` ends it gently: members train to their next report,
+        what they hand over is kept, and `Tuner.restore` goes on from there. A second signal ends it at once.
 
         Raises:
             RunError: the run's folder cannot be created or written.
             LockedError: another process is at work on the run.
             TrainableError: workers cannot load the training function.
             MemberError: a member failed, and ``fail_fast="raise"`` asked for this.
-            KeyboardInterrupt: the run was interrupted; what was committed is in its folder. SystemExit(143) if it was
-                SIGTERM.
+            KeyboardInterrupt: the run was interrupted; what was committed is in its folder.
+            SystemExit: likewise, with status 143 if it was by SIGTERM, 138 by SIGUSR1, and 75 by the time limit.
         """
         executor = self._executor()
         if self._past is not None:

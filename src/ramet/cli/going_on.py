@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramet.cli.out import document, say, warn
+from ramet.cli.out import NOT_BEGUN, VerbError, document, say, warn
 from ramet.cli.words import run, run_option, seconds, threshold, whole
 
 if TYPE_CHECKING:
@@ -22,21 +22,28 @@ def resume(arguments: argparse.Namespace) -> int:
 
     Every member goes on from its last checkpoint. FUNCTION is the training function of the run, as FILE.py:NAME or
     MODULE:NAME, without :NAME that called train. What the file does besides must stand under if __name__ == "__main__".
-    This loads what the run kept aside, with pickle: resume runs of people you trust. The exit status is 1 if a member
-    failed.
+    This loads what the run kept aside, with pickle: resume runs of people you trust.
+
+    It can be called again and again, as batch systems do; of a run that is over it says so, and trains nothing. The
+    exit status is 1 if a member failed, 3 if there is no run, or one that never began, 75 if the time limit came.
 
     With --json: run, path, ended, best (as ramet best tells it, or null), failed (how many members).
 
         $ ramet resume demo train.py:train
         $ ramet resume demo train.py:train --stop training_iteration=500 --errored resume
     """
+    from ramet.running import never_began
     from ramet.tuner import Tuner
 
+    if not arguments.run.exists() or never_began(arguments.run):
+        raise VerbError(f"{arguments.run} holds no run, or one that never began: begin it", NOT_BEGUN)
     changes: dict[str, Any] = {"verbose": 0 if arguments.json or arguments.quiet else 1}
     if arguments.stop:
         changes["stop"] = dict(arguments.stop)
     if arguments.time_budget is not None:
         changes["time_budget_s"] = arguments.time_budget
+    if arguments.time_limit is not None:
+        changes["time_limit_s"] = arguments.time_limit or None
     if arguments.executor is not None:
         changes["executor"] = arguments.executor
     if arguments.members is not None:
@@ -219,6 +226,10 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--executor", choices=("process", "inline"), help="worker processes, or all in this one (default: process)"
     )
+    parser.add_argument(
+        "--time-limit", type=seconds, metavar="SECONDS",
+        help="end gently after so long, with status 75 and to be resumed; 0 for no limit (default: as before, or none)",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="print no table while it trains")
 
 
@@ -234,6 +245,7 @@ def _run_config(arguments: argparse.Namespace, stop: Any) -> RunConfig:
         name=arguments.name,
         stop=dict(arguments.stop) if arguments.stop else stop,
         executor=arguments.executor or "process",
+        time_limit_s=arguments.time_limit or None,
         verbose=0 if arguments.json or arguments.quiet else 1,
     )
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ramet.bench import STANDARD_OUTPUT
-from ramet.cli.out import document, say
+from ramet.cli.out import NOT_BEGUN, VerbError, document, say
 from ramet.cli.parser import parser
 from ramet.errors import MemberError, RametError
 
@@ -20,7 +20,9 @@ STATUSES = {
     0: "all is well",
     1: "a run, or what was asked of it, failed: the line on standard error says why",
     2: "the command line is wrong: nothing was done",
-    130: "interrupted (Ctrl-C), 143 if by SIGTERM: a run that was under way can be resumed",
+    NOT_BEGUN: "resume found no run, or one that never began: begin it",
+    75: "the time limit of a run came: it can be resumed",
+    130: "interrupted (Ctrl-C), 143 if by SIGTERM, 138 by SIGUSR1: a run that was under way can be resumed",
     GONE: "who read what is printed is gone",
 }
 """What each exit status means, as the help tells it."""
@@ -72,9 +74,11 @@ def _carried_out(words: list[str]) -> int:
         raise
     except (RametError, OSError) as error:
         return _failed(arguments, _in_a_line(error), 1)
+    except VerbError as error:
+        return _failed(arguments, str(error), error.status)
     except KeyboardInterrupt:
         return _failed(arguments, "interrupted", 130)
-    except SystemExit as end:  # SIGTERM, during a run
+    except SystemExit as end:  # SIGTERM, SIGUSR1 or a time limit, during a run
         return end.code if isinstance(end.code, int) else 1
     return status
 

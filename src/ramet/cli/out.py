@@ -6,6 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+NOT_BEGUN = 3
+"""Exit status of a resume that found nothing to take up, which a script answers by beginning the run."""
+
+
+class VerbError(Exception):
+    """What a verb fails with, and the exit ``status`` by which scripts know it."""
+
+    def __init__(self, told: str, status: int) -> None:
+        super().__init__(told)
+        self.status = status
+
 
 def say(text: str = "", file: TextIO | None = None) -> None:
     """Print a line that may quote a stranger's folder: nothing in it moves the cursor."""

@@ -7,9 +7,28 @@ import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-_SIGNALS: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+ASK = signal.SIGRTMAX if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
+"""The signal by which the controller asks a worker where it is: one that no batch system and no terminal sends."""
+
+_SIGNALS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGUSR1: signal.SIG_DFL,
+}
+"""What reaches a whole terminal, or a whole job, each with what user code's own processes do with it."""
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[None]:
+    """Let a process that is started meanwhile take none of those signals until it has settled."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def settle() -> None:
@@ -17,10 +36,11 @@ def settle() -> None:
     for number in _SIGNALS:
         # A handler that does nothing, for what is ignored would be ignored by the programs that user code starts too.
         signal.signal(number, _left_to_the_controller)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     os.register_at_fork(after_in_child=_as_anywhere)
     faulthandler.enable()
     if hasattr(faulthandler, "register"):
-        faulthandler.register(signal.SIGUSR1)
+        faulthandler.register(ASK)
 
 
 def _left_to_the_controller(number: int, frame: Any) -> None:

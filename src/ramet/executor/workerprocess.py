@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 
 from ramet.executor.endings import CUT_OFF
+from ramet.executor.surroundings import deaf
 from ramet.executor.wire import Wire
 
 CHUNK = 1 << 16
@@ -64,14 +65,15 @@ class WorkerProcess:
         here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(slot), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                pass_fds=(theirs.fileno(),),
-                env=environment,
-            )
+            with deaf():
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(slot), str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=writing,
+                    stderr=writing,
+                    pass_fds=(theirs.fileno(),),
+                    env=environment,
+                )
         except BaseException:
             ours.close()
             os.close(reading)

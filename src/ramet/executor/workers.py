@@ -6,7 +6,6 @@ import contextlib
 import math
 import pickle
 import selectors
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from ramet.errors import TrainableError
 from ramet.executor.base import Output
 from ramet.executor.batch import FLUSH_SECONDS
 from ramet.executor.endings import death, hang, how
+from ramet.executor.surroundings import ASK
 from ramet.executor.wire import heard, told
 from ramet.executor.workerprocess import WorkerProcess
 
@@ -287,7 +287,7 @@ class Workers:
                 worker.process.kill()  # its death is noticed like any other
             elif silent and worker.asked_at is None and worker.work is not None and not worker.leaving:
                 worker.words, worker.asked_at = b"", now
-                worker.process.send_signal(signal.SIGUSR1)
+                worker.process.send_signal(ASK)
 
     def _end_the_unwilling(self) -> None:
         now = time.monotonic()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ramet.errors import CheckpointError, StorageError
 from ramet.store.depot import Depot
 from ramet.store.remote import Remote
+from ramet.store.trees import remove
 
 CACHE = "RAMET_CACHE"
 """The variable of a node that names the folder for its copies; a temporary one by default."""
@@ -63,8 +64,9 @@ class Courier:
             self.depot.forget(final)
 
     def close(self) -> None:
-        """Stop sending."""
-        self.depot.close()
+        """Stop sending. What is all in the store needs no copies here."""
+        if not self.depot.close():
+            remove(self.depot.store.root.parent)
 
 
 class Bringing:

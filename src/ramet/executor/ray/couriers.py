@@ -20,6 +20,9 @@ Name = tuple[int, int]
 DRAIN_SECONDS = 60.0
 """How long the end of a run waits for couriers none of which gets anything sent."""
 
+CLOSING_SECONDS = 10.0
+"""How long they may take to delete the copies."""
+
 _courier: Any = ray.remote(Courier)
 
 
@@ -36,12 +39,15 @@ class Couriers:
         self._bytes: dict[str, int] = {}
         self._asked: dict[Any, str] = {}
 
-    def send(self, node: str, root: str, new: dict[str, Name]) -> None:
-        """Have the checkpoints ``new``, which were committed on ``node`` in the folder ``root``, sent."""
+    def hire(self, node: str, root: str) -> None:
+        """See that there is a courier for ``node``, whose copies lie in the folder ``root``."""
         if node not in self._actors:
-            self._roots[node] = root
+            self._roots[node], self._unsent[node] = root, {}
             self._actors[node] = self._hired(node)
-        self._unsent.setdefault(node, {}).update(new)
+
+    def send(self, node: str, new: dict[str, Name]) -> None:
+        """Have the checkpoints ``new``, which were committed on ``node``, sent."""
+        self._unsent[node].update(new)
         self._actors[node].send.remote(list(new))
 
     def _hired(self, node: str) -> Any:
@@ -59,7 +65,7 @@ class Couriers:
                 gone += self._heard(self._asked.pop(call), call)
         waiting = set(self._asked.values())
         for node, actor in self._actors.items():
-            if self._unsent.get(node) and node not in waiting:
+            if self._unsent[node] and node not in waiting:
                 self._asked[actor.told.remote()] = node
         return gone
 
@@ -82,7 +88,7 @@ class Couriers:
     def _bereaved(self, node: str) -> list[Gone]:
         """A node is gone, and its courier: what had not been sent is lost."""
         del self._actors[node]
-        unsent = self._unsent.pop(node, {})
+        unsent = self._unsent.pop(node)
         names = tuple(name for final, name in unsent.items() if not self._holds(final))
         return [Gone(names, f"its node was lost before it was sent to {self.home}")] if names else []
 
@@ -97,7 +103,7 @@ class Couriers:
         for node, actor in self._actors.items():
             actor.forget.remote(names)
             for final in names:
-                self._unsent.get(node, {}).pop(final, None)
+                self._unsent[node].pop(final, None)
 
     def drain(self, alive: Collection[str]) -> None:
         """Wait until everything is sent, as long as something is being sent."""
@@ -113,7 +119,10 @@ class Couriers:
         return sum(map(len, self._unsent.values())), sum(self._bytes.values())
 
     def close(self) -> None:
-        """Let them go."""
+        """Let them go, and the nodes' copies."""
+        calls = [actor.close.remote() for actor in self._actors.values()]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=CLOSING_SECONDS)
         for actor in self._actors.values():
             with contextlib.suppress(Exception):
                 ray.kill(actor)

@@ -332,7 +332,6 @@ class RayExecutor:
         """Have the large checkpoints of a handover, which are on its node alone, sent; return it with their names."""
         assert self._couriers is not None
         assert seat.where is not None
-        assert seat.where.root is not None
         blocks, new = list(handover.blocks), dict[str, tuple[int, int]]()
         for at, block in enumerate(blocks):
             stored = block.stored
@@ -341,7 +340,7 @@ class RayExecutor:
                 new[final] = (seat.segment, block.last)
                 blocks[at] = block._replace(stored=stored._replace(path=final))
         if new:
-            self._couriers.send(seat.where.node, seat.where.root, new)
+            self._couriers.send(seat.where.node, new)
         return handover._replace(blocks=tuple(blocks))
 
     def _arrived(self, seat: Seat, where: Any) -> None:
@@ -353,6 +352,8 @@ class RayExecutor:
                 "RunConfig(storage_path=…) a folder that all nodes share, or a URL such as s3://bucket/runs"
             )
         seat.where, self._stillborn = where, 0
+        if self._couriers is not None and where.root is not None:
+            self._couriers.hire(where.node, where.root)
         self._slots = tuple(sorted((*self._slots, seat.number)))
 
     # ------------------------------------------------------------------ nodes come and go
