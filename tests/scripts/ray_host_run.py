@@ -7,6 +7,7 @@ import json
 import pickle
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ramet.testing import story
 
 def weighty(config):
     """Count, with weights of ``size`` bytes that have to be those of the step before, and leave a mark on the host."""
-    Path("/tmp", f"trained-{config['mark']}").touch()
+    Path(tempfile.gettempdir(), f"trained-{config['mark']}").touch()
     step, checkpoint = 0, ramet.get_checkpoint()
     if checkpoint is not None:
         with checkpoint.as_directory() as folder:
