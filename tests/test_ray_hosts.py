@@ -32,6 +32,9 @@ from ray_host_run import tuner  # noqa: E402
 
 LARGE, SMALL = 1_000_000, 1_000
 
+LIMIT = 80
+"""Seconds after which a run says where it stands, and ends."""
+
 
 class Place:
     """Three hosts with a Ray cluster on them, a store that all of them can reach, and the runs that are done there."""
@@ -53,7 +56,7 @@ class Place:
 
     def run(self, on_line=lambda line: None, **how):
         """Carry out a run from the first host; return the lines that it said. ``on_line`` hears each as it comes."""
-        told = json.dumps({"address": self.hosts.cluster, "nodes": 3, **how})
+        told = json.dumps({"address": self.hosts.cluster, "nodes": 3, "limit": LIMIT, **how})
         command = [sys.executable, str(SCRIPT), told]
         out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         process = self.alpha.start(command, self.environment, **out)
@@ -61,7 +64,7 @@ class Place:
         for line in process.stdout:
             lines.append(line.strip())
             on_line(lines[-1])
-        assert process.wait() == 0, lines
+        assert process.wait() == 0, "\n".join(lines)
         return lines
 
     def story(self, mark):

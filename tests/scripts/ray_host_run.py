@@ -3,6 +3,7 @@
 It is told in JSON what the run is; ``wait_at`` is the iteration at which it waits until so many ``nodes`` are there.
 """
 
+import faulthandler
 import json
 import pickle
 import socket
@@ -80,8 +81,10 @@ def there(count):
         time.sleep(0.1)
 
 
-def main(address, nodes, wait_at=None, **how):
+def main(address, nodes, limit, wait_at=None, **how):
     import ray
+
+    faulthandler.dump_traceback_later(limit, exit=True)  # only a failing test gets there
 
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     there(nodes)
