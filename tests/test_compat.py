@@ -292,7 +292,7 @@ def test_an_unknown_name_is_refused_by_its_name(script, statement, kind, words):
         ("tune.TuneConfig(metric='a', mode='max', samples=8)", "TuneConfig samples"),
         ("tune.TuneConfig(search_alg='bohb')", "TuneConfig search_alg"),
         ("tune.RunConfig(storage_filesystem='s3')", "RunConfig storage_filesystem"),
-        ("tune.RunConfig(storage_path='s3://bucket')", "RunConfig storage_path"),
+        ("tune.RunConfig(storage_path='s3://')", "storage_path"),
         ("tune.RunConfig(worker_runtime_env={})", "RunConfig worker_runtime_env"),
         ("tune.RunConfig(verbose='loud')", "RunConfig verbose"),
         ("tune.FailureConfig(controller_failure_limit=3)", "FailureConfig controller_failure_limit"),

@@ -246,17 +246,26 @@ def test_what_is_damaged_in_the_store_is_told(spoil, tmp_path):
     assert list((tmp_path / "there").iterdir()) == []
 
 
-def test_a_large_file_goes_in_parts(sky, tmp_path):
-    """A file beyond what goes in one call is sent in parts, also where one of them is cut, and comes back whole."""
+def test_a_large_file_goes_in_parts(sky, tmp_path, monkeypatch):
+    """A file beyond what goes in one call goes in parts both ways, also where some are cut, and comes back whole."""
     root = tmp_path / "here"
     final = made(root, size=101 * 2**20)
-    remote = bucket(sky, tmp_path)
+    from fsspec.config import conf
+
+    monkeypatch.setitem(conf, "s3", {})  # the server takes its time to put the parts together
+    remote = Remote(url("s3", tmp_path), quick())
     hits = iter(range(1))
     sky.spoil = lambda method, path: "cut" if "partNumber=2" in path and next(hits, None) is not None else None
     remote.commit(root / final, final)
     assert any("partNumber=2" in call.path and call.fault for call in sky.calls)
     (tmp_path / "there").mkdir()
+    hits = iter(range(2))
+    sky.spoil = lambda method, path: "half" if method == "GET" and next(hits, None) is not None else None
+    sky.calls.clear()
     verified(remote.fetch(final, tmp_path / "there"))
+    parts = [call.down for call in sky.calls if call.path.endswith("/weights") and call.fault is None]
+    assert sum(parts) == 101 * 2**20
+    assert len([part for part in parts if part]) == 4
 
 
 REFUSED = [
@@ -474,6 +483,26 @@ def test_a_checkpoint_that_is_damaged_here_is_never_sent(depots, tmp_path):
     assert here.sent() == [good]
     assert set(here.lost) == {bad}
     assert here.remote.names().get(bad, False) is False
+
+
+def test_trouble_of_this_machine_loses_nothing(depots, tmp_path, monkeypatch):
+    """A checkpoint that cannot be read for a while, as all descriptors are in use, is sent when it can be."""
+    here = depots("here")
+    final = made(tmp_path / "here")
+    commit, told = Remote.commit, []
+
+    def failing(self, *args, **more):
+        if not told:
+            told.append(OSError(24, "Too many open files"))
+            raise told[0]
+        return commit(self, *args, **more)
+
+    monkeypatch.setattr(Remote, "commit", failing)
+    here.send(final)
+    wait_for(lambda: not here.pending)
+    assert told
+    assert here.sent() == [final]
+    assert here.lost == {}
 
 
 def test_what_is_let_go_is_not_sent(sky, depots, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ramet.record import Record
 from ramet.store.holder import HOLDER, Holder
 from ramet.store.remote import Remote
 from ramet.store.retries import Retries
+from ramet.store.shipping import Shipping
 from ramet.store.snapshots import POINTER, Home, here, home, newest
 from ramet.testing import story
 
@@ -181,6 +183,58 @@ def test_every_snapshot_is_whole(machine, tmp_path, store, monkeypatch):
         folder = here(f"file://{copy}", tmp_path / f"machine{number}")
         assert {final for final, done in Remote(f"file://{copy}").names().items() if done} >= named(folder)
         assert [told for told in fsck.check(folder) if "entries of" not in told] == []
+
+
+def test_what_nobody_names_is_gone_at_the_end(machine, tmp_path, store):
+    """What comes to the store when the run has let go of it, from another machine, say, is deleted at the end."""
+    left = []
+
+    class Late(ramet.Callback):
+        def on_report(self, member, iteration, metrics):
+            if iteration == 9 and not left:
+                remote = Remote(f"{store}/run")
+                remote.send("checkpoints/0-1-late/weights", b"1")
+                remote.send("checkpoints/0-1-late/.ramet-manifest.json", b"{}")
+                left.append(remote)
+
+    path = run(store, callbacks=[Late()])
+    assert left[0].names() == dict.fromkeys(named(path), True)
+
+
+def test_a_signal_ends_the_wait_for_the_store(machine, tmp_path, store, monkeypatch):
+    """At the end of a run that waits for its store a signal lets it go, with what has been kept; nothing is lost."""
+    pipe, blocked = Remote._write, []
+
+    def write(self, name, data):
+        if blocked:
+            raise OSError("no route to host")
+        pipe(self, name, data)
+
+    class Cut(ramet.Callback):
+        def on_report(self, member, iteration, metrics):
+            if iteration == 2:
+                blocked.append(True)
+
+    finish, told = Shipping.finish, []
+
+    def finished(self, given_up=lambda: False):
+        def end():
+            while not self._ending:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        if not told:
+            threading.Thread(target=end).start()
+        return finish(self, lambda: told.append(given_up()) or told[-1])
+
+    monkeypatch.setattr(Remote, "_write", write)
+    monkeypatch.setattr(Shipping, "finish", finished)
+    path = run(store, stop=6, callbacks=[Cut()])
+    blocked.clear()
+    assert True in told
+    assert fsck.check(Path(path)) != []
+    ramet.Tuner.restore(path, runs._directory, callbacks=[]).fit()
+    assert fsck.check(Path(path)) == []
 
 
 def test_a_name_that_is_used_in_the_store_gets_a_number(machine, tmp_path, store):

@@ -167,6 +167,9 @@ class Record:
                 if kept.path is not None:
                     here = os.path.isabs(stored[kept.segment, kept.iteration].path or "")
                     (self.shipping.send if here else self.shipping.expect)(kept.path)
+            for gone in transaction.deleted:
+                if gone in self._directories and gone not in garbage:  # it is lost
+                    self.shipping.give_up(self._directories[gone])
         self._fresh.difference_update(garbage)
         for directory in {self._directories.pop(gone) for gone in garbage if gone in self._directories}:
             if directory not in self._directories.values():  # rows of many members lie in one

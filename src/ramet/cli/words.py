@@ -99,9 +99,7 @@ def threshold(text: str) -> tuple[str, float]:
 
 def run_option(parser: argparse.ArgumentParser) -> None:
     """Add the run that a verb is about."""
-    parser.add_argument(
-        "run", type=run, metavar="RUN", help="the run's folder or URL, or its name in the folder of runs"
-    )
+    parser.add_argument("run", type=run, metavar="RUN", help="the run's folder, URL, or name in the folder of runs")
 
 
 def member_option(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from ramet.errors import DamageError, StorageError
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.pins import Pin
 from ramet.store.remote import NotThereError, Remote
+from ramet.store.retries import in_words
 
 OUTAGE_SECONDS = 600.0
 """How long who needs a checkpoint waits for a store that does not answer."""
@@ -81,6 +82,12 @@ class Depot:
             if final not in self._known:
                 self._expected.add(final)
 
+    def give_up(self, final: str) -> None:
+        """Expect ``final`` no more: who was to send it is lost."""
+        with self._changed:
+            self._expected.discard(final)
+            self._changed.notify_all()
+
     def ask_for_expected(self) -> None:
         """See which of the checkpoints that others send are committed in the store by now; not too often."""
         if time.monotonic() - self._asked_at < _ASK_SECONDS:
@@ -136,9 +143,6 @@ class Depot:
                 self._flying = final
             try:
                 self._send(final)
-            except Exception as error:  # of this machine: no file can be opened, say
-                with self._changed:
-                    self._lost[final] = f"{type(error).__name__}: {error}"
             finally:
                 with self._changed:
                     self._flying = None
@@ -162,10 +166,10 @@ class Depot:
                     with self._changed:
                         self._lost[final] = str(error)
                     return
-                except StorageError as error:
+                except Exception as error:  # of the store, or of this machine: no file can be opened, say
                     number += 1
-                    self._trouble = str(error)
                     with self._changed:
+                        self._trouble = str(error) if isinstance(error, StorageError) else in_words(error)
                         self._changed.notify_all()
                     if self.remote.retries.wait(self.remote.retries.pause(number + self.remote.retries.tries)):
                         with self._changed:
@@ -286,12 +290,12 @@ class Depot:
     def forget(self, final: str) -> None:
         """Delete the copy here, and do not send it any more; later, if it is in use or on its way. Not in the store."""
         with self._changed:
+            self._expected.discard(final)
             wanted = final in self._held and final not in self._known
             if wanted or final == self._flying or final in self._pins:
                 self._doomed.add(final)
                 return
             self._queue.pop(final, None)
-            self._expected.discard(final)
             self._used.pop(final, None)
             self._lost.pop(final, None)
             self._doomed.discard(final)

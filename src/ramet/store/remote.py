@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ramet.errors import ConfigError, DamageError, DiskFullError, StorageError
+from ramet.store import parts
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.journal import FULL
 from ramet.store.manifest import MANIFEST, listed, verified
@@ -201,7 +202,9 @@ class Remote:
             FileNotFoundError: there is none.
             StorageError: it cannot be read.
         """
-        data = bytes(self.retries.call(f"cannot read {name} from {self.url}", lambda: self._read(name)))
+        data = bytes(
+            self.retries.call(f"cannot read {name} from {self.url}", lambda: self._fs.cat_file(self._path(name)))
+        )
         self._count(received=len(data))
         return data
 
@@ -330,7 +333,7 @@ class Remote:
                 for name, (size, _) in files.items():
                     path = place(target, name)
                     what = f"cannot read {name} of checkpoint {final} from {self.url}"
-                    self.retries.call(what, partial(self._download, f"{there}/{name}", path))
+                    self._download(what, f"{there}/{name}", path, size)
                     self._count(received=size)
                 verified(target)
                 break
@@ -390,9 +393,6 @@ class Remote:
             raise DamageError(f"checkpoint {final!r:.200} is not in {self.url}: that is no name of one")
         return f"{CHECKPOINTS}/{final}"
 
-    def _read(self, name: str) -> Any:
-        return self._fs.cat_file(self._path(name))
-
     def _write(self, name: str, data: bytes) -> None:
         if self._kind in _IN_PLACE:
             self._put_by_rename(name, lambda new: self._fs.pipe_file(new, data))
@@ -422,8 +422,18 @@ class Remote:
                 self._fs.rm_file(new)
             raise
 
-    def _download(self, name: str, path: Path) -> None:
-        self._fs.get_file(self._path(name), os.fspath(path))
+    def _download(self, what: str, name: str, path: Path, size: int) -> None:
+        """Bring a file, a large one in parts: a cut costs a part, and s3fs would begin it twice to do so itself."""
+        if size <= parts.PART or self._kind in _IN_PLACE:
+            self.retries.call(what, lambda: self._fs.get_file(self._path(name), os.fspath(path)))
+        else:
+            parts.bring(lambda start, end: self.retries.call(what, lambda: self._part(name, start, end)), path, size)
+
+    def _part(self, name: str, start: int, end: int) -> bytes:
+        data = bytes(self._fs.cat_file(self._path(name), start=start, end=end))
+        if len(data) != end - start:
+            raise OSError(f"{name} came short")
+        return data
 
     def _count(self, sent: int = 0, received: int = 0) -> None:
         with self._counting:

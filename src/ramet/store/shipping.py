@@ -87,7 +87,6 @@ class Shipping:
         self._doomed = set[str]()
         self._strangers = set(known)  # but for those that the next snapshot names
         self._absent = frozenset[str]()
-        self._others_send = False
         self._pinned: set[str] = set()
         self._shipped: object = None
         self._renewed = time.monotonic()
@@ -124,8 +123,11 @@ class Shipping:
 
     def expect(self, final: str) -> None:
         """Another machine sends the checkpoint ``final``, which the ledger names now."""
-        self._others_send = True
         self.depot.expect(final)
+
+    def give_up(self, final: str) -> None:
+        """The checkpoint ``final`` is lost, and the ledger names it no more."""
+        self.depot.give_up(final)
 
     def let_go(self, final: str) -> None:
         """Delete the checkpoint ``final``, which the ledger names no more: here now, and in the store in due course."""
@@ -221,9 +223,9 @@ class Shipping:
                 self._doomed |= self._strangers - names
             self._strangers.clear()
             self.depot.hold(())
-        if self._ending and self._others_send:  # what was let go while it was on its way, and came all the same
+        if self._ending and self._files:  # what another machine was sending when it was let go, say
             with self._changed:
-                self._doomed.update(name for name in self.remote.names() if name not in self._named)
+                self._doomed |= self.remote.names().keys() - self._named
         self._clean()
         return True
 
