@@ -167,8 +167,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def cloud() -> Iterator[Cloud]:
-    """Have a store, with an empty bucket, for as long as the block runs."""
+def cloud(host: str = "127.0.0.1") -> Iterator[Cloud]:
+    """Have a store, with an empty bucket, for as long as the block runs; the proxy is at the address ``host``."""
     with subprocess.Popen(
         [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -177,8 +177,8 @@ def cloud() -> Iterator[Cloud]:
         try:
             port = int(process.stdout.readline())
             handler = type("Proxy", (_Proxy,), {"behind": ("127.0.0.1", port)})
-            with _Server(("127.0.0.1", 0), handler) as proxy:
-                made = Cloud(f"http://127.0.0.1:{proxy.server_address[1]}")
+            with _Server((host, 0), handler) as proxy:
+                made = Cloud(f"http://{host}:{proxy.server_address[1]}")
                 handler.cloud = made  # type: ignore[attr-defined]
                 threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
                 with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:

@@ -274,11 +274,15 @@ class Tuner:
             SystemExit: likewise, with status 143 if it was by SIGTERM, 138 by SIGUSR1, and 75 by the time limit.
         """
         executor = self._executor()
+        wake = getattr(executor, "wake", None)
         if self._past is not None:
             from ramet import running
 
-            return running.go_on(self, executor, self._past)
-        wake = getattr(executor, "wake", None)
+            try:
+                return running.go_on(self, executor, self._past)
+            finally:
+                if wake is not None:  # it may have been prepared for a run that has nothing left to do
+                    executor.close()
         try:
             if wake is not None:
                 wake(self.trainable, self.space.members(self.tune.num_samples))

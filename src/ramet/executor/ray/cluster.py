@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -16,6 +17,7 @@ import ray
 
 from ramet.errors import ConfigError, RunError
 from ramet.executor.ray.seat import key
+from ramet.executor.ray.words import SAID_BY_US
 
 LOOK_SECONDS = 1.0
 """How often the nodes are counted."""
@@ -25,6 +27,10 @@ SILENT_SECONDS = 20.0
 process after 60."""
 
 CONNECT_SECONDS = 5.0
+
+_connecting = threading.Lock()
+_sharing: list[Cluster] = []
+"""Those that use the connection which one of them made; the last one ends it."""
 
 
 class Node(NamedTuple):
@@ -41,7 +47,7 @@ class Cluster:
     def __init__(self, *, ours: bool) -> None:
         self.ours = ours
         self._nodes = _nodes()
-        self._heard = time.monotonic()
+        self._heard = self._asked = time.monotonic()
         self._trouble = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._count, name="ramet-nodes", daemon=True)
@@ -59,12 +65,18 @@ class Cluster:
                 "RayExecutor needs Ray itself, and `ray` is Ramet's stand-in for it in this process: run the script "
                 "with python, not with python -m ramet.compat.ray"
             )
-        if ray.is_initialized():
-            _check_same(address)
-            return cls(ours=False)
-        with _signals_kept():
-            _connect(address, runtime_env, cpus)
-        return cls(ours=True)
+        with _connecting:  # several runs of one program share a connection
+            ours = not ray.is_initialized()
+            if ours:
+                with _signals_kept():
+                    _connect(address, runtime_env, cpus)
+            else:
+                _check_same(address)
+            _hush()
+            cluster = cls(ours=ours)
+            if ours or _sharing:
+                _sharing.append(cluster)
+        return cluster
 
     @property
     def up(self) -> list[Node]:
@@ -82,7 +94,11 @@ class Cluster:
         Raises:
             RunError: the head has not answered for a long time.
         """
-        silent = time.monotonic() - self._heard
+        now, before = time.monotonic(), self._asked
+        self._asked = now
+        if now - before > SILENT_SECONDS:  # nor has this process done anything: it was stopped
+            self._heard = now
+        silent = now - self._heard
         if silent > SILENT_SECONDS:
             why = f" ({self._trouble})" if self._trouble else ""
             raise RunError(
@@ -103,9 +119,12 @@ class Cluster:
         """Disconnect, and end the cluster if it was started here. One that the user is connected to stays as it is."""
         self._over.set()
         self._thread.join(LOOK_SECONDS)
-        if self.ours:
-            with _signals_kept():
-                ray.shutdown()
+        with _connecting:
+            if self in _sharing:
+                _sharing.remove(self)
+                if not _sharing:
+                    with _signals_kept():
+                        ray.shutdown()
 
 
 def room(nodes: Sequence[Node], bundles: Sequence[Mapping[str, float]], strategy: str, most: int) -> int:
@@ -154,6 +173,15 @@ def _nodes() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"]
     ]
+
+
+def _hush() -> None:
+    """Have Ray not print over the table what the run tells of, also where the program had imported Ray already."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray._private.ray_logging import stdout_deduplicator
+
+        if stdout_deduplicator.skip_re is None:
+            stdout_deduplicator.skip_re = re.compile(SAID_BY_US)
 
 
 def _check_same(address: str | None) -> None:

@@ -101,11 +101,10 @@ class RayExecutor:
         self._calls: dict[Any, Seat] = {}
         self._slots: tuple[int, ...] = ()
         self._slot_of: dict[int, int] = {}
-        self._wanted = self._members = 0
+        self._members = 0
         self._look_at = self._idle_since = 0.0
         self._stillborn = 0
         self._losses: dict[int, int] = {}
-        self._told: list[str] = []
 
     def __reduce__(self) -> Any:
         return _made, (self._asked.given(),)  # what it was asked for, not what it is at
@@ -276,6 +275,7 @@ class RayExecutor:
         for seat in self._seats.values() if self._cluster.answers else ():
             seat.gone()
         self._seats, self._calls, self._slots, self._slot_of = {}, {}, (), {}
+        self._losses, self._stillborn = {}, 0
         if self._payload is not None:
             remove(self._sign)
             self._payload = None
