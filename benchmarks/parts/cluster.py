@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.calling import CallError, call, in_turn
-from benchmarks.figures import Figure, at_least, at_most, ratios, tail_of
+from benchmarks.calling import Call, CallError, call, in_turn
+from benchmarks.figures import Figure, Target, at_least, at_most, ratios, tail_of
 from benchmarks.parts.asked import Asked, Skipped
 
 PART = "cluster"
@@ -32,8 +33,10 @@ last one's end, which leaves out all that starts and ends; *all of it* is the wh
 the whole of `fit()`.
 
 *Tutorials* are the two of Ray's documentation, the same steps and members for both, until `fit()` returns; each starts
-its own actors. Ray Tune runs the triangle wave for fewer iterations than the tutorial, for it takes minutes. *Best
-settings* are `reuse_actors=True`, and *nothing logged* leaves out rows and log files.
+its own actors, which is most of what Ramet needs for short runs. The tutorial of the triangle wave has 1,000
+iterations; Ray Tune runs a few of them, in two lengths, whose difference tells what *a further iteration* takes
+without the start. *Best settings* are `reuse_actors=True`, and *nothing logged* leaves out rows and log files, which
+Ramet does not.
 
 *A clone of 1 GB* is of a run at `s3://`, an S3 server (moto) on this machine behind a proxy that counts the bytes of
 bodies, on nodes with folders of copies of their own: from the donor's report to the clone's having the files at hand.
@@ -134,44 +137,64 @@ def _tune(asked: Asked) -> Iterator[Figure | Skipped]:
         yield Skipped(PART, "Ray Tune", "ray[tune] is not installed beside Ramet")
         return
     with _nodes(*TWO) as address:
-        on = ("--address", address)
-        for iterations, rivals in _triangles(asked):
-            size = ("--members", 8, "--iterations", iterations, *on)
-            theirs = {how: partial(call, "triangle_ray.py", *size, *more) for how, more in rivals.items()}
-            ours = partial(call, "triangle_ramet.py", *size, "--slots", 4)
-            what = f"triangle wave tutorial, 8 members x {iterations} iterations"
-            yield from _against(asked, what, ours, theirs)
+        yield from _triangles(asked, address)
         steps = asked.size(100, 8)
         theirs = {"default settings": partial(call, "quadratic_ray.py", steps, address)}
         ours = partial(call, "quadratic_ramet.py", steps, address)
-        yield from _against(asked, f"quadratic tutorial, 2 + 2 members x {steps} iterations", ours, theirs)
+        times = _in_turn(asked, ours, theirs)
+        yield from _against(f"quadratic tutorial, 2 + 2 members x {steps} iterations", times, at_least(50))
+    yield Skipped(PART, "the triangle wave tutorial to its end on Ray Tune", "it would take most of an hour")
 
 
-def _triangles(asked: Asked) -> list[tuple[int, dict[str, Sequence[str]]]]:
-    """Return numbers of iterations, and with which settings Ray Tune makes so many."""
-    best: dict[str, Sequence[str]] = {
-        "best settings": ["--reuse"],
-        "best settings, nothing logged": ["--reuse", "--silent"],
-    }
-    if asked.quick:
-        return [(10, {"best settings": ["--reuse"]})]
-    return [(20, {"default settings": [], **best}), (100, best)]
+def _triangles(asked: Asked, address: str) -> Iterator[Figure]:
+    """Time the triangle wave in two lengths, which tell what a further iteration takes, and Ramet to its end."""
+
+    def made(script: str, iterations: int, *more: str) -> Callable[[], Call]:
+        return partial(call, script, "--members", 8, "--iterations", iterations, "--address", address, *more)
+
+    rivals = {"default settings": (), "best settings, nothing logged": ("--reuse", "--silent")}
+    short, longer, whole = asked.size(20, 10), asked.size(60, 15), asked.size(1000, 60)
+    ours = ("--slots", "4")
+    times = {}
+    for iterations in (short, longer):
+        theirs = {how: made("triangle_ray.py", iterations, *more) for how, more in rivals.items()}
+        times[iterations] = _in_turn(asked, made("triangle_ramet.py", iterations, *ours), theirs)
+        what = f"triangle wave tutorial, 8 members x {iterations} iterations"
+        yield from _against(what, times[iterations], at_least(50) if iterations == longer else None)
+    fits = [made("triangle_ramet.py", whole, *ours)().told["fit"] for _ in range(asked.repeats)]
+    yield Figure.of(PART, f"triangle wave tutorial, 8 members x {whole:,} iterations, Ramet", "s", fits)
+    name = "triangle wave tutorial, a further iteration of 8 members"
+    own = (statistics.median(fits) - statistics.median(times[short][RAMET])) / (whole - short)
+    yield Figure.of(PART, f"{name}, Ramet", "ms", [1000 * own])
+    for how in rivals:
+        more = [
+            (last - first) / (longer - short) for first, last in zip(times[short][how], times[longer][how], strict=True)
+        ]
+        yield Figure.of(PART, f"{name}, Ray Tune, {how}", "ms", [1000 * one for one in more])
+        yield Figure.of(PART, f"{name}, Ray Tune, {how} ÷ Ramet", "x", [one / own for one in more])
 
 
-def _against(
-    asked: Asked, what: str, ours: Callable[[], object], theirs: dict[str, Callable[[], object]]
-) -> Iterator[Figure]:
-    """Time both, in turns, and Ramet once more in each."""
-    calls = in_turn(asked.rival_repeats, {"first": ours, **theirs, "last": ours})
-    own = [
-        (first.told["fit"] + last.told["fit"]) / 2 for first, last in zip(calls["first"], calls["last"], strict=True)
-    ]
-    yield Figure.of(PART, f"{what}, Ramet", "s", [one.told["fit"] for name in ("first", "last") for one in calls[name]])
-    for how in theirs:
-        fit = [one.told["fit"] for one in calls[how]]
-        yield Figure.of(PART, f"{what}, Ray Tune, {how}", "s", fit)
-        target = at_least(50) if how == "default settings" else None
-        yield Figure.of(PART, f"{what}, Ray Tune, {how} ÷ Ramet", "x", ratios(fit, own), target)
+RAMET = "Ramet"
+
+
+def _in_turn(
+    asked: Asked, ours: Callable[[], Call], theirs: Mapping[str, Callable[[], Call]]
+) -> dict[str, list[float]]:
+    """Return the seconds of `fit` of each; Ramet's of a turn are the mean of those before and after the others."""
+    calls = in_turn(asked.rival_repeats, {"before": ours, **theirs, "after": ours})
+    fits = {how: [one.told["fit"] for one in made] for how, made in calls.items()}
+    both = zip(fits.pop("before"), fits.pop("after"), strict=True)
+    return {RAMET: [(before + after) / 2 for before, after in both], **fits}
+
+
+def _against(what: str, times: Mapping[str, list[float]], target: Target | None = None) -> Iterator[Figure]:
+    """Tell how long each took, and how many times as long as Ramet; ``target`` is of Ray Tune's default settings."""
+    yield Figure.of(PART, f"{what}, Ramet", "s", times[RAMET])
+    for how, fits in times.items():
+        if how != RAMET:
+            yield Figure.of(PART, f"{what}, Ray Tune, {how}", "s", fits)
+            wanted = target if how == "default settings" else None
+            yield Figure.of(PART, f"{what}, Ray Tune, {how} ÷ Ramet", "x", ratios(fits, times[RAMET]), wanted)
 
 
 def _exploit(asked: Asked) -> Iterator[Figure | Skipped]:
@@ -192,11 +215,13 @@ def _exploit(asked: Asked) -> Iterator[Figure | Skipped]:
                 url = f"s3://{BUCKET}/runs"
                 told = call("cluster_clone.py", address, url, "--size", size, environment=keys, limit=300).told
             up, down = store.moved("/checkpoints/")
+        if told["apart"] != (count == 2):
+            raise CallError(f"the clone was not {where}")
         what = f"a clone of {size / 1e9:g} GB {where}"
         yield Figure.of(PART, f"{what}, until it is at hand", "s", [told["exploit"]])
         yield Figure.of(PART, f"{what}, uploaded", "MB", [up / 1e6], at_most(1.001 * size / 1e6))
-        most = size if count == 2 else 0.0
-        yield Figure.of(PART, f"{what}, downloaded", "MB", [down / 1e6], at_most(1.001 * most / 1e6))
+        most = 1.001 if count == 2 else 0.001
+        yield Figure.of(PART, f"{what}, downloaded", "MB", [down / 1e6], at_most(most * size / 1e6))
 
 
 SLOW = '{"config_kwargs": {"read_timeout": 120, "connect_timeout": 5}}'

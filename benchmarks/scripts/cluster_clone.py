@@ -12,16 +12,20 @@ from joined import join
 
 import ramet
 
+SETTLED = 5.0
+"""Seconds that the members wait at first, so that each has a slot of its own by then."""
+
 
 def train(config):
     """Member 0 is the better one, and its state is large; member 1 becomes its clone."""
-    entered, good = time.perf_counter(), ramet.get_context().member == 0
-    told = {"score": float(good), "size": 0.0, "entered": entered}
+    good = ramet.get_context().member == 0
+    told = {"score": float(good), "node": os.environ["RAMET_CACHE"]}
     if checkpoint := ramet.get_checkpoint():
         with checkpoint.as_directory() as folder:
             told["size"] = float(os.path.getsize(os.path.join(folder, "weights")))
             told["at_hand"] = time.perf_counter()
         ramet.report(told)
+    time.sleep(SETTLED)
     if good:
         folder = ramet.checkpoint_dir()
         chunk, began = os.urandom(1_000_000), time.perf_counter()
@@ -83,7 +87,8 @@ def main():
     clone = next(metrics for member, _, metrics in reports.all if member == 1 and metrics.get("at_hand"))
     assert clone["size"] == asked.size
     exploit = clone["at_hand"] - given["reported"]
-    print(json.dumps({"exploit": exploit, "wrote": given["wrote"], "fit": seconds}))
+    apart = given["node"] != clone["node"]
+    print(json.dumps({"exploit": exploit, "apart": apart, "wrote": given["wrote"], "fit": seconds}))
 
 
 if __name__ == "__main__":
