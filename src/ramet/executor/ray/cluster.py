@@ -67,13 +67,19 @@ class Cluster:
             )
         with _connecting:  # several runs of one program share a connection
             ours = not ray.is_initialized()
-            if ours:
-                with _signals_kept():
-                    _connect(address, runtime_env, cpus)
-            else:
-                _check_same(address)
-            _hush()
-            cluster = cls(ours=ours)
+            try:
+                if ours:
+                    with _signals_kept():
+                        _connect(address, runtime_env, cpus)
+                else:
+                    _check_same(address)
+                _hush()
+                cluster = cls(ours=ours)
+            except BaseException:  # such as Ctrl-C
+                if ours:
+                    with _signals_kept():
+                        ray.shutdown()
+                raise
             if ours or _sharing:
                 _sharing.append(cluster)
         return cluster
