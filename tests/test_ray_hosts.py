@@ -14,13 +14,13 @@ pytest.importorskip("ray", reason="Ray is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytest.importorskip("moto.server", reason="moto is not installed")
 
-from clouds import BUCKET, SURROUNDINGS, cloud  # noqa: E402
-from rayhosts import SWITCH, Hosts, impossible  # noqa: E402
+from clouds import BUCKET, SURROUNDINGS, cloud
+from rayhosts import SWITCH, Hosts, impossible
 
-import ramet  # noqa: E402
-from ramet.core.events import Failed, Lost  # noqa: E402
-from ramet.record import Record  # noqa: E402
-from ramet.testing import story  # noqa: E402
+import ramet
+from ramet.core.events import Failed, Lost
+from ramet.record import Record
+from ramet.testing import story
 
 WHY_NOT = impossible()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

@@ -1,4 +1,4 @@
-"""The first process of a host of its own: it hides what other hosts have, says who it is, and lives until its input ends.
+"""The first process of a host of its own: it hides what others have, says who it is, and lives until its input ends.
 
 It runs in new namespaces of the network, of mounts, of processes and of names, which end with it, whatever is in them.
 """
