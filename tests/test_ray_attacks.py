@@ -19,6 +19,8 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 from raynodes import Nodes, actors, kill_process  # noqa: E402
 
+from ramet.executor.ray.words import LOW, why_lost  # noqa: E402
+
 SCRIPTS = Path(__file__).parent / "scripts"
 
 LIMIT = 30
@@ -160,10 +162,17 @@ def test_the_function_of_a_killed_actor_ends_too(tmp_path, nodes):
     thread = threading.Thread(target=kill)
     thread.start()
     executor = ramet.RayExecutor(1, address=nodes.address)
-    run = tuner(tmp_path / "runs", executor, never_leaving, members=1, space={"mark": str(mark)}, time_budget_s=8)
+    how = {"space": {"mark": str(mark)}, "tune": {"time_budget_s": 8}}
+    run = tuner(tmp_path / "runs", executor, never_leaving, members=1, **how)
     run.fit()
     thread.join()
     assert len(over) == 1
+
+
+def test_who_takes_too_much_memory_is_told_what_to_do():
+    """What Ray ends because its node is low on memory is told of with the way out, not with a link to Ray's pages."""
+    told = "Task was killed due to the node running low on memory.\n\nRefer to the documentation on how to address it"
+    assert why_lost(ray.exceptions.OutOfMemoryError(told)) == LOW
 
 
 # ---------------------------------------------------------------------- schedulers and limits
@@ -220,6 +229,22 @@ def test_one_executor_serves_one_run_after_another(tmp_path, nodes):
     assert {thread.name for thread in threading.enumerate()} <= threads
     assert "ramet-nodes" not in threads
     until(lambda: not actors())
+
+
+def test_the_users_own_connection_stays_as_it_is(tmp_path, nodes):
+    """Who has called ``ray.init`` with a namespace and an environment can give the actors another one besides."""
+    ray.init(address=nodes.address, namespace="own", runtime_env={"env_vars": {"OWN": "1"}}, logging_level="ERROR")
+    try:
+        executor = ramet.RayExecutor(2, runtime_env={"env_vars": {"OTHER": "2"}})
+        assert ended(tuner(tmp_path, executor, seeing, iterations=1).fit()) == [1, 1]
+        assert ray.get_runtime_context().namespace == "own"
+    finally:
+        ray.shutdown()
+
+
+def seeing(config):
+    """Look at what both have set."""
+    ramet.report({"score": float(os.environ["OWN"]) + float(os.environ["OTHER"])})
 
 
 def test_a_branch_is_trained_on_the_cluster(tmp_path, nodes):

@@ -9,10 +9,21 @@ from ray_controller import paced
 import ramet
 
 
-def main(folder, address):
-    ends = []
+class Meeting(ramet.Callback):
+    """Says that its run is under way, and waits until the other one is."""
 
-    def run(name, iterations):
+    def __init__(self, own, other):
+        self.own, self.other = own, other
+
+    def on_report(self, member, iteration, metrics):
+        self.own.set()
+        self.other.wait()
+
+
+def main(folder, address):
+    ends, first, second = [], threading.Event(), threading.Event()
+
+    def run(name, iterations, own, other):
         tuner = ramet.Tuner(
             paced,
             param_space={"rate": 1.0, "pace": 0.05},
@@ -22,19 +33,20 @@ def main(folder, address):
                 storage_path=Path(folder),
                 stop={"training_iteration": iterations},
                 verbose=0,
-                executor=ramet.RayExecutor(2, address=address),
+                executor=ramet.RayExecutor(1, address=address),
+                callbacks=[Meeting(own, other)],
             ),
         )
         ends.append([result.iteration for result in tuner.fit()])
 
-    threads = [threading.Thread(target=run, args=(name, count)) for name, count in (("short", 5), ("long", 60))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    short = threading.Thread(target=run, args=("short", 5, first, second))
+    short.start()
+    first.wait()
+    run("long", 60, second, first)
+    short.join()
     import ray
 
-    print(ends, ray.is_initialized(), flush=True)
+    print(sorted(ends), ray.is_initialized(), flush=True)
 
 
 if __name__ == "__main__":

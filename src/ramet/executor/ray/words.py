@@ -9,6 +9,11 @@ SAID_BY_US = r"A worker died or was killed|node with node id|\[state-dump\]|cann
 
 HOPELESS = "it cannot begin"
 
+LOW = (
+    "Ray ended it, because its node was low on memory: let fewer members share a node, or say what one needs, as in "
+    "RayExecutor(resources={'cpu': 1, 'memory': 4e9})"
+)
+
 HINT = (
     "\nEvery node needs the same Python with ramet, and the modules that the function imports: install them there, or "
     "give RayExecutor(runtime_env={'working_dir': '.', 'pip': […]})"
@@ -17,6 +22,8 @@ HINT = (
 
 def why_lost(error: Exception) -> str:
     """Return what Ray says of a lost actor, in a line: its messages begin with pages of identifiers."""
+    if is_memory(error):
+        return LOW
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if "RuntimeEnvSetup" in type(error).__name__ or "creation task" in lines[0]:
         return f"{HOPELESS}: {' '.join(lines[1:] or lines)[-600:]}"
