@@ -73,6 +73,7 @@ class Cluster:
                         _connect(address, runtime_env, cpus)
                 else:
                     _check_same(address)
+                    _check_can_be_added(runtime_env)
                 _hush()
                 cluster = cls(ours=ours)
             except BaseException:  # such as Ctrl-C
