@@ -100,10 +100,12 @@ class Figure:
         return f"{digits(self.low)} to {digits(self.high)}{tail}, {self.repeats:,} times"
 
 
-def tail_of(part: str, name: str, unit: str, values: Sequence[float], target: Target) -> Figure:
-    """Return the 99th percentile of ``values`` as a figure of its own, which has a target."""
-    p99 = percentile(values, 99)
-    return Figure(part, name, unit, p99, p99, p99, None, 1, target, f"of {len(values):,}")
+def tail_of(
+    part: str, name: str, unit: str, values: Sequence[float], target: Target | None = None, percent: float = 99
+) -> Figure:
+    """Return a high percentile of ``values`` as a figure of its own."""
+    tail = percentile(values, percent)
+    return Figure(part, name, unit, tail, tail, tail, None, 1, target, f"of {len(values):,}")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

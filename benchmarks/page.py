@@ -44,7 +44,7 @@ def page(told: Mapping[str, Any], *others: Mapping[str, Any]) -> str:
     """Return the page for the JSON of a run of the suite, and of runs of parts that were made by themselves."""
     figures = [Figure.from_plain(plain) for plain in told["figures"]]
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
-    loads = " / ".join(", ".join(f"{value:.2f}" for value in values) for values in told["load"])
+    loads = _loads(told)
     text = [
         HEAD.format(command=told["command"], date=told["date"], machine=told["machine"], load=loads, versions=versions),
         "## Targets\n\n" + summary(figures),
@@ -60,12 +60,19 @@ def page(told: Mapping[str, Any], *others: Mapping[str, Any]) -> str:
     return "\n".join(text)
 
 
+def _loads(told: Mapping[str, Any]) -> str:
+    return " / ".join(", ".join(f"{value:.2f}" for value in values) for values in told["load"])
+
+
 def _apart(told: Mapping[str, Any]) -> str:
     """Return the sections of parts that were measured in a run of their own."""
     figures = [Figure.from_plain(plain) for plain in told["figures"]]
     part = PARTS[figures[0].part]
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
-    made = f"Made by `{told['command']}` on {told['date']}: {told['machine']}; {versions}."
+    made = (
+        f"Made by `{told['command']}` on {told['date']}: {told['machine']}; {versions}; load average {_loads(told)} "
+        "(before / after)."
+    )
     missing = [f"Not measured: {one['what']}, because {one['why']}." for one in told["skipped"]]
     return (
         "\n\n".join([f"## {part.TITLE}", part.ABOUT, made, table(figures), summary(figures).strip(), *missing]) + "\n"

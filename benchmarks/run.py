@@ -31,6 +31,10 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 VECTOR = ROOT / "benchmarks" / "vector.json"
 """What `benchmarks/vector.py` measured: it needs JAX, and a run of its own."""
+CLUSTER = ROOT / "benchmarks" / "ray.json"
+"""What `benchmarks/ray_cluster.py` measured: it needs Ray beside Ramet."""
+APART = ("vector", "cluster")
+"""Parts that have commands and files of their own."""
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -63,7 +67,7 @@ def measured(asked: Asked, names: list[str], command: str) -> dict[str, Any]:
 
 def write_page() -> None:
     """Write the page of the documentation from all that was measured."""
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, VECTOR) if path.exists()]
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, VECTOR, CLUSTER) if path.exists()]
     PAGE.write_text(page(*told), encoding="utf-8")
 
 
@@ -84,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.render:
         write_page()
         return
-    names = given.only.split(",") if given.only else [name for name in PARTS if name != "vector"]
+    names = given.only.split(",") if given.only else [name for name in PARTS if name not in APART]
     if unknown := set(names) - PARTS.keys():
         parser.error(f"--only: {sorted(unknown)} are none of {list(PARTS)}")
     if given.repeats < 1 or given.rival_repeats < 1:

@@ -19,6 +19,7 @@ NEEDS = {
     "digits": "sklearn",
     "triangle_ray": "ray",
     "quadratic_ray": "ray",
+    **dict.fromkeys(("joined", "cluster_boundary", "cluster_clone", "cluster_overhead", "cluster_start"), "ray"),
 }
 """Scripts that import at their top what need not be installed."""
 
@@ -77,10 +78,27 @@ def test_a_part_is_measured(tmp_path):
     assert ratio["met"] == (ratio["median"] <= 1.5)
 
 
+def test_a_section_is_measured_on_a_ray_cluster(tmp_path):
+    """What a boundary costs on a Ray cluster is measured at a tiny size, beside a bare call, by its own command."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    out = tmp_path / "results.json"
+    command = [sys.executable, str(BENCHMARKS / "ray_cluster.py"), "--only", "boundary", "--quick", "--alone", "--json"]
+    done = subprocess.run([*command, str(out)], capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(out.read_text(encoding="utf-8"))
+    assert told["skipped"] == [], done.stderr
+    figures = {figure["name"]: figure for figure in told["figures"]}
+    boundary = figures["a boundary, from the answer to the next handover"]
+    assert boundary["median"] <= figures["a boundary, from the answer to the next handover, 95th percentile"]["median"]
+    assert boundary["target"] == {"text": "at most 3 ms", "way": "at most", "number": 3.0}
+    assert "a bare call of an actor" in figures
+
+
 def test_the_page_is_that_of_the_results():
     """The page on benchmarks is what the suite makes of its last results, byte for byte."""
     page = importlib.import_module("benchmarks.page").page
-    paths = [path for name in ("results", "vector") if (path := BENCHMARKS / f"{name}.json").exists()]
+    paths = [path for name in ("results", "vector", "ray") if (path := BENCHMARKS / f"{name}.json").exists()]
     told = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
     assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == page(*told)

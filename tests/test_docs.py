@@ -116,7 +116,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
             # At their own lines, so that a traceback points into the page.
             text = found.text.split("\n")
             lines[found.line : found.line + len(text)] = text
-    for library in ("jax", "torch", "fsspec"):
+    for library in ("jax", "torch", "fsspec", "ray"):
         if any(re.match(rf"(import|from) {library}\b", line) for line in lines) and not find_spec(library):
             pytest.skip(f"{page.name} needs {library}, which is not installed")
     script = tmp_path / f"{page.stem}.py"

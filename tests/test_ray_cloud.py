@@ -139,7 +139,7 @@ def test_an_exploit_moves_a_checkpoint_once_up_and_once_down(tmp_path, sky, node
         apart(nodes, tmp_path, nodes_apart, num_cpus=2 // nodes_apart)
         url = f"s3://{BUCKET}/moved-{nodes_apart}"
         results = tuner(
-            url, ramet.RayExecutor(address=nodes.address), size=size, members=2, iterations=6, name="run"
+            url, ramet.RayExecutor(address=nodes.address), size=size, pace=0.8, members=2, iterations=6, name="run"
         ).fit()
     assert results.num_errors == 0, results.errors
     record = Record.open(results.experiment_path)
@@ -185,7 +185,7 @@ def test_what_only_a_lost_node_had_is_made_again(tmp_path, sky):
 
 def test_a_lost_courier_is_replaced(tmp_path, sky):
     """Whoever sends a node's checkpoints may be killed: what it had not sent is sent by the next one."""
-    inline = tuner(tmp_path / "inline", "inline").fit()
+    inline = tuner(tmp_path / "inline", "inline", pace=0.05).fit()
     killed = []
     with Nodes() as nodes:
         apart(nodes, tmp_path, 1, num_cpus=4)

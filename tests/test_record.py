@@ -31,6 +31,7 @@ from ramet.core.events import (
     Reported,
     Resumed,
     Saved,
+    Sent,
 )
 from ramet.core.messages import StoredCheckpoint
 from ramet.core.population import Population
@@ -126,6 +127,7 @@ EVENTS = {
         st.one_of(st.just(()), st.tuples(*[COUNTS] * 5)),
     ),
     "Saved": st.builds(Saved, st.lists(COUNTS, max_size=6).map(tuple)),
+    "Sent": st.builds(Sent, st.lists(COUNTS, max_size=6).map(tuple)),
     "Decided": st.builds(Decided, COUNTS, COUNTS, COUNTS, WORDS, WORDS),
     "Failed": st.builds(Failed, COUNTS, WORDS, st.just(True)),
     "Finished": st.builds(Finished, COUNTS, WORDS),

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from benchmarks.figures import Figure
 from benchmarks.parts import (
+    cluster,
     controller,
     crowd,
     dashboard,
@@ -57,4 +58,5 @@ PARTS: dict[str, Part] = {
     "problems": problems,
     "start": start,
     "vector": vector,
+    "cluster": cluster,
 }

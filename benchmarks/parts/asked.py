@@ -14,6 +14,7 @@ class Asked:
         rival_repeats: the same for the rivals, which are slow.
         ray, syne: interpreters that have Ray Tune and Syne Tune; None if there is none.
         quick: sizes so small that the figures say nothing, to see that everything runs.
+        only: which sections of the part are measured, where it has any; all of them by default.
     """
 
     repeats: int = 7
@@ -21,6 +22,7 @@ class Asked:
     ray: str | None = None
     syne: str | None = None
     quick: bool = False
+    only: tuple[str, ...] = ()
 
     def size(self, usual: int, quick: int) -> int:
         """Return ``usual``, or ``quick`` where nothing but running is asked for."""

@@ -1,9 +1,12 @@
 """The quadratic tutorial in Ramet's own style: with population based training, and without, and the figures' data.
 
 python quadratic_ramet.py 100
+python quadratic_ramet.py 100 127.0.0.1:6379      (on a Ray cluster of 4 CPUs)
 """
 
+import json
 import sys
+import time
 
 import numpy as np
 from hill import INTERVAL, START, climb, drawn, told
@@ -40,12 +43,19 @@ def run(lr, scheduler):
             "h1": ramet.sample_from(lambda spec: 1.0 - spec.config["h0"]),
         },
         tune_config=ramet.TuneConfig(metric="Q", mode="max", scheduler=scheduler),
-        run_config=ramet.RunConfig(verbose=0, stop={"training_iteration": int(sys.argv[1])}),
+        run_config=ramet.RunConfig(verbose=0, stop={"training_iteration": int(sys.argv[1])}, executor=executor),
     ).fit()
 
 
 if __name__ == "__main__":
-    ramet.init(num_cpus=2)
+    if sys.argv[2:]:
+        from joined import join
+
+        join(sys.argv[2], 4)
+        executor = "ray"
+    else:
+        ramet.init(num_cpus=2)
+        executor = "process"
     pbt = ramet.PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=INTERVAL,
@@ -58,6 +68,8 @@ if __name__ == "__main__":
         },
         synch=True,
     )
+    began = time.perf_counter()
     for results in (run(ramet.qloguniform(1e-3, 1e-1, 5e-4), pbt), run(0.05, None)):
         ways, _ = drawn(results)
         print(results.get_best_result().metrics["Q"], [len(way) for way in ways])
+    print(json.dumps({"fit": time.perf_counter() - began}))

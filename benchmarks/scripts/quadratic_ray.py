@@ -2,12 +2,14 @@
 
 python -m ramet.compat.ray quadratic_ray.py 100      (Ramet)
 python quadratic_ray.py 100                          (Ray Tune, if it is installed)
+python quadratic_ray.py 100 127.0.0.1:6379           (the same, on a Ray cluster of 4 CPUs)
 """
 
 import json
 import os
 import sys
 import tempfile
+import time
 
 import numpy as np
 import ray
@@ -55,7 +57,12 @@ def run(lr, scheduler):
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2)
+    if sys.argv[2:]:
+        from joined import join
+
+        join(sys.argv[2], 4)
+    else:
+        ray.init(num_cpus=2)
     pbt = PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=INTERVAL,
@@ -68,6 +75,8 @@ if __name__ == "__main__":
         },
         synch=True,
     )
+    began = time.perf_counter()
     for results in (run(tune.qloguniform(1e-3, 1e-1, 5e-4), pbt), run(0.05, None)):
         ways, _ = drawn(results)
         print(results.get_best_result().metrics["Q"], [len(way) for way in ways])
+    print(json.dumps({"fit": time.perf_counter() - began}))

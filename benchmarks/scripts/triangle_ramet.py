@@ -1,10 +1,12 @@
 """The triangle wave in Ramet's own style: a directory for a checkpoint, asked of Ramet where a decision waits for it.
 
-python triangle_ramet.py --members 8 --iterations 1000 [--executor inline]
+python triangle_ramet.py --members 8 --iterations 1000 [--executor inline] [--slots 4]
+python triangle_ramet.py --members 8 --iterations 20 --address 127.0.0.1:6379       (on a Ray cluster of 4 CPUs)
 """
 
 import argparse
 import json
+import time
 
 from moments import mark
 from training import INTERVAL, step
@@ -34,13 +36,34 @@ def train(config):
             ramet.report(metrics)
 
 
+class Pace(ramet.Callback):
+    """Notes when the first and the last report came in."""
+
+    def __init__(self):
+        self.times = []
+
+    def on_report(self, member, iteration, metrics):
+        """Note the moment."""
+        del member, iteration, metrics
+        self.times.append(time.perf_counter())
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--executor", default="process")
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--address", help="of a Ray cluster, which is used instead of worker processes")
     asked = parser.parse_args()
-    ramet.init(num_cpus=2)
+    executor, pace = asked.executor, Pace()
+    if asked.address:
+        from joined import join
+
+        join(asked.address, asked.slots)
+        executor = ramet.RayExecutor(asked.slots)
+    else:
+        ramet.init(num_cpus=asked.slots)
     tuner = ramet.Tuner(
         train,
         param_space={"lr": 0.0001},
@@ -56,10 +79,18 @@ if __name__ == "__main__":
         ),
         run_config=ramet.RunConfig(
             verbose=0,
-            executor=asked.executor,
+            executor=executor,
+            callbacks=[pace] if asked.address or asked.slots != 2 else [],
             # Each member makes as many reports as a bare model does, whomever it clones.
             stop={"compute_iterations": asked.iterations},
             checkpoint_config=ramet.CheckpointConfig(num_to_keep=1),
         ),
     )
-    print("best learning rate:", tuner.fit().get_best_result().config["lr"])
+    began = time.perf_counter()
+    results = tuner.fit()
+    seconds = time.perf_counter() - began
+    print("best learning rate:", results.get_best_result().config["lr"])
+    if pace.times:
+        finished = sum(result.error is None for result in results)
+        training = pace.times[-1] - pace.times[0]
+        print(json.dumps({"fit": seconds, "training": training, "reports": len(pace.times), "finished": finished}))

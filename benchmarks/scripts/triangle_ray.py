@@ -2,12 +2,14 @@
 
 python -m ramet.compat.ray triangle_ray.py --members 8 --iterations 1000      (Ramet)
 python triangle_ray.py --members 8 --iterations 20 [--reuse] [--silent]                   (Ray Tune, if it is installed)
+python triangle_ray.py --members 8 --iterations 20 --address 127.0.0.1:6379                (on a Ray cluster of 4 CPUs)
 """
 
 import argparse
 import json
 import os
 import tempfile
+import time
 
 import ray
 from moments import mark
@@ -45,11 +47,17 @@ if __name__ == "__main__":
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--reuse", action="store_true", help="keep the actors of Ray Tune for the next trial")
     parser.add_argument("--silent", action="store_true", help="have Ray Tune write nothing down that it can leave out")
+    parser.add_argument("--address", help="of a Ray cluster; by default one is started")
     asked = parser.parse_args()
     if asked.silent:  # no rows and no log files; the state of the experiment is written once
         os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
         os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000"
-    ray.init(num_cpus=2)
+    if asked.address:
+        from joined import join
+
+        join(asked.address, 4)
+    else:
+        ray.init(num_cpus=2)
     tuner = tune.Tuner(
         train,
         param_space={"lr": 0.0001},
@@ -71,4 +79,8 @@ if __name__ == "__main__":
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_score_attribute="mean_accuracy"),
         ),
     )
-    print("best learning rate:", tuner.fit().get_best_result().config["lr"])
+    began = time.perf_counter()
+    results = tuner.fit()
+    seconds = time.perf_counter() - began
+    print("best learning rate:", results.get_best_result().config["lr"])
+    print(json.dumps({"fit": seconds}))

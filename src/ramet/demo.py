@@ -52,7 +52,14 @@ AFTER_PICTURES = """\
 
 
 def watch(
-    members: int, seed: int, executor: str, pace: float | None, out: Path | None, *, quiet: bool = False
+    members: int,
+    seed: int,
+    executor: str,
+    pace: float | None,
+    out: Path | None,
+    storage: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> tuple[ResultGrid, Path | None]:
     """Train a population before the user's eyes, draw what came of it, and say what is to be seen.
 
@@ -64,6 +71,7 @@ def watch(
         executor: see there.
         pace: see there.
         out: the picture's file, or a folder for it; None for no picture. Without matplotlib there is none either.
+        storage: see `train_population`.
         quiet: print nothing.
 
     Raises:
@@ -74,7 +82,7 @@ def watch(
     _check_runs()
     say: Callable[[str], None] = (lambda _: None) if quiet else print
     say(BEFORE.format(models="1 model learns" if members == 1 else f"{members} models learn"))
-    results = train_population(members, seed, executor, pace, 0 if quiet else 1)
+    results = train_population(members, seed, executor, pace, 0 if quiet else 1, storage)
     if results.errors:
         raise results.errors[0]
     if picture is not None and not drawable:
@@ -122,15 +130,18 @@ def _check_writable(folder: Path) -> None:
         pass
 
 
-def train_population(members: int, seed: int, executor: str, pace: float | None = None, verbose: int = 1) -> ResultGrid:
+def train_population(
+    members: int, seed: int, executor: str, pace: float | None = None, verbose: int = 1, storage: str | None = None
+) -> ResultGrid:
     """Train ``members`` models on the triangle wave, with the live table, and return the results.
 
     Args:
         members: how many, at least 1; one alone has nobody to learn from.
         seed: decides every draw: the same seed gives the same results with any executor and pace.
-        executor: ``"process"`` or ``"inline"``.
+        executor: ``"process"``, ``"inline"`` or ``"ray"``.
         pace: seconds that each training step sleeps; None for what makes it last about `SECONDS`.
         verbose: as in `RunConfig`.
+        storage: where the run is kept, a folder or a URL; None for the usual folder.
 
     Raises:
         RametError: the run cannot be carried out.
@@ -150,7 +161,11 @@ def train_population(members: int, seed: int, executor: str, pace: float | None 
             metric="accuracy", mode="max", num_samples=members, scheduler=scheduler, seed=seed
         ),
         run_config=ramet.RunConfig(
-            name="demo", stop={"training_iteration": ITERATIONS}, executor=executor, verbose=verbose
+            name="demo",
+            storage_path=storage,
+            stop={"training_iteration": ITERATIONS},
+            executor=executor,
+            verbose=verbose,
         ),
     )
     return tuner.fit()
@@ -160,7 +175,7 @@ def default_pace(members: int, executor: str) -> float:
     """Return the seconds a step must take for the demo to last about `SECONDS` on this machine."""
     from ramet.resources import Slots
 
-    at_once = len(Slots.of(train, limit=members).devices) if executor == "process" else 1
+    at_once = len(Slots.of(train, limit=members).devices) if executor != "inline" else 1
     return SECONDS / (0.85 * ITERATIONS) / math.ceil(members / at_once)
 
 

@@ -13,7 +13,7 @@ from ramet.config import RunConfig
 from ramet.core.blocks import as_dicts
 from ramet.core.engine import COMPLETE, Engine
 from ramet.core.events import Event, Failed, Finished, Kept, Noted, Opened, Reported
-from ramet.core.messages import COPY, Assignment, Gone, Handover, Saved, Setup, StoredCheckpoint
+from ramet.core.messages import COPY, Assignment, Gone, Handover, Saved, Sent, Setup, StoredCheckpoint
 from ramet.core.population import Checkpoint
 from ramet.core.roster import Proceed, Roster, Start, Stop
 from ramet.errors import CheckpointError, DiskFullError, RunError
@@ -91,6 +91,7 @@ class Loop:
                 self.pending += self.engine.decide()  # where it broke off, everyone may have been ready
                 self._commit()
                 self._loop()
+                self._settle()
                 if self.population.retention.held:  # by members that the strategy stopped, say
                     self._keep()
             finally:
@@ -165,6 +166,7 @@ class Loop:
             self._tell_all()
             self.display.update(self.population, running)
         self._keep()
+        self._settle()
         self._commit()
         over = self.population.ended is not None or not self.population.training
         if not over or self._signals.asked != LATER:  # a run that is done needs no more time
@@ -221,14 +223,13 @@ class Loop:
             return self.record.named(name)
         return self.stored.get(name) or self.record.checkpoint(name)
 
-    def _take_in(self, came: Sequence[Handover | Output | Saved | Gone]) -> None:
+    def _take_in(self, came: Sequence[Handover | Output | Saved | Sent | Gone]) -> None:
         for message in came:
             if isinstance(message, Saved):
                 self._saved(message)
                 continue
-            if isinstance(message, Gone):
-                for name in message.names:
-                    self.pending += self.engine.lose(name, message.reason)
+            if isinstance(message, (Sent, Gone)):
+                self._hear_of(message)
                 continue
             if isinstance(message, Output):
                 self.logs.write(message.member, message.text)
@@ -261,6 +262,22 @@ class Loop:
                 self.executor.recall(work)
             return
         self.pending += self.engine.end(f"the time budget of {self.engine.rules.seconds:g} s is used up")
+
+    def _hear_of(self, message: Sent | Gone) -> None:
+        """Checkpoints that one machine alone had are in the store by now, or lost with it."""
+        if isinstance(message, Gone):
+            for name in message.names:
+                self.pending += self.engine.lose(name, message.reason)
+        elif self.record.shipping is not None:
+            self.record.shipping.learn(message.directories)
+            self.pending += self.engine.sent(message.names)
+
+    def _settle(self) -> None:
+        """Wait until what other machines have made is in the store that keeps the run."""
+        if self._fetches:
+            before = self._signals.asked
+            for message in self.executor.settle(lambda: self._signals.asked is not before):  # type: ignore[attr-defined]
+                self._hear_of(message)
 
     def _saved(self, message: Saved) -> None:
         self.stored |= message.checkpoints

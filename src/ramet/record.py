@@ -165,8 +165,8 @@ class Record:
         if self.shipping is not None:
             for kept in transaction.checkpoints:
                 if kept.path is not None:
-                    here = os.path.isabs(stored[kept.segment, kept.iteration].path or "")
-                    (self.shipping.send if here else self.shipping.expect)(kept.path)
+                    away = stored[kept.segment, kept.iteration].away
+                    (self.shipping.expect if away else self.shipping.send)(kept.path)
             for gone in transaction.deleted:
                 if gone in self._directories and gone not in garbage:  # it is lost
                     self.shipping.give_up(self._directories[gone])
@@ -212,6 +212,8 @@ class Record:
                 del plain["spent"]  # nothing is known, as of earlier versions
             if not plain["held"]:
                 del plain["held"]
+            if not plain["away"]:
+                del plain["away"]
         elif kind is Failed and plain["counted"]:
             del plain["counted"]
         for name in _NESTED.get(kind, ()):

@@ -224,7 +224,9 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
         help="members stop where a report has at least this; can be given more than once",
     )  # fmt: skip
     parser.add_argument(
-        "--executor", choices=("process", "inline"), help="worker processes, or all in this one (default: process)"
+        "--executor",
+        choices=("process", "inline", "ray"),
+        help="worker processes, all in this one, or a Ray cluster (default: process)",
     )
     parser.add_argument(
         "--time-limit", type=seconds, metavar="SECONDS",

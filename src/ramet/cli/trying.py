@@ -24,9 +24,8 @@ def demo(arguments: argparse.Namespace) -> int:
     from ramet.demo import watch
 
     out = arguments.out if arguments.plot else None
-    results, drawn = watch(
-        arguments.members, arguments.seed, arguments.executor, arguments.pace, out, quiet=arguments.json
-    )
+    how = (arguments.members, arguments.seed, arguments.executor, arguments.pace, out, arguments.storage)
+    results, drawn = watch(*how, quiet=arguments.json)
     if arguments.json:
         from ramet.analysis.run import Run
         from ramet.cli.looking import told_best
@@ -55,8 +54,11 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--executor", choices=("process", "inline", "ray"), default="process",
-        help="worker processes, or all in this one; the results are the same (default: process)",
+        help="worker processes, all in this one, or a Ray cluster; the results are the same (default: process)",
     )  # fmt: skip
+    parser.add_argument(
+        "--storage", metavar="URL", help="keep the run there besides, s3://bucket/runs, say (default: in a folder)"
+    )
     parser.add_argument(
         "--pace", type=seconds, metavar="SECONDS",
         help="what each training step sleeps, for something to watch: without it the toy problem is over in a second "

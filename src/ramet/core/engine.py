@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ramet.core.beginning import beginning
 from ramet.core.blocks import as_dicts
@@ -30,6 +30,7 @@ from ramet.core.events import (
     Reported,
     Resumed,
     Saved,
+    Sent,
 )
 from ramet.core.messages import COPY, HELD, PLACE, Block, Handover, Lease
 from ramet.core.population import FOREBEAR, Checkpoint, Member, Population
@@ -37,24 +38,10 @@ from ramet.core.ranking import Ranking
 from ramet.core.scene import Decision, Scene, standing
 from ramet.core.scores import AUTOMATIC, scored
 from ramet.core.stopping import StopRules, Threshold
+from ramet.core.terms import Strategy
 from ramet.core.terms import Terms as Terms
 from ramet.errors import StrategyError
 from ramet.space import Space
-
-
-class Strategy(Protocol):
-    """What the engine needs of a strategy (see `ramet.strategy.base.Strategy`)."""
-
-    time_attr: str
-    interval: float
-    synch: bool
-
-    @property
-    def decides(self) -> bool: ...  # noqa: D102
-    def due(self, member: Member) -> float: ...  # noqa: D102
-    def decide(self, scene: Scene) -> Sequence[Decision]: ...  # noqa: D102
-    def replace(self, scene: Scene, member: int) -> Decision | None: ...  # noqa: D102
-
 
 COMPLETE = "every member is done"
 """Why a run ends that has nothing left to do."""
@@ -205,6 +192,13 @@ class Engine:
         self._do(Saved(tuple(number for name in needed for number in name)))
         return self._taken()
 
+    def sent(self, names: Iterable[Checkpoint]) -> list[Event]:
+        """Checkpoints that one machine alone had are in the store; those that are kept no more are not told of."""
+        known = [name for name in names if name in self.population.away and name in self.population.present]
+        if known:
+            self._do(Sent(tuple(number for name in known for number in name)))
+        return self._taken()
+
     def end(self, reason: str) -> list[Event]:
         """End the run; members that still train stay as they are, so that it can be taken up again."""
         if self.population.ended is None:
@@ -237,7 +231,8 @@ class Engine:
         time = block.time if block.time is not None else float(block.last)
         size = 0 if block.stored is None else block.stored.size
         held = block.stored is not None and block.stored.kind == HELD
-        more = (block.stopping, size, block.pinned, block.spent, held)
+        away = block.stored is not None and block.stored.away
+        more = (block.stopping, size, block.pinned, block.spent, held, away)
         self._do(Kept(segment, block.last, time, score, rank, block.clock, *more))
         return True
 

@@ -82,10 +82,10 @@ class Kept(Event):
     as long to write. In runs of earlier versions it is empty.
 
     ``held``: it is not durable yet. It lies in the memory of an executor that trains many members at once, and is gone
-    with it, unless `Saved` follows.
+    with it, unless `Saved` follows. ``away``: it is durable on the machine that made it alone, until `Sent` follows.
     """
 
-    clocks: ClassVar[tuple[str, ...]] = ("elapsed", "spent")
+    clocks: ClassVar[tuple[str, ...]] = ("elapsed", "spent", "away")
 
     segment: int
     iteration: int
@@ -98,22 +98,33 @@ class Kept(Event):
     pinned: bool = False
     spent: tuple[int, int, int, int, int] | tuple[()] = ()
     held: bool = False
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Saved(Event):
+class Naming(Event):
+    """The common root of what is told of several checkpoints; ``checkpoints`` has their numbers one after the other."""
+
+    checkpoints: tuple[int, ...]
+
+    @property
+    def names(self) -> list[tuple[int, int]]:
+        """The checkpoints (segment, iteration) by name."""
+        return list(zip(self.checkpoints[::2], self.checkpoints[1::2], strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(Naming):
     """Checkpoints (segment, iteration) that were held are durable from now on; all others that were are no more.
 
     Until the next `Kept` that is held, the run can be taken up from here. What follows is lost with the executor: a
     resume goes back to the last place where every member stood on a checkpoint that is durable.
     """
 
-    checkpoints: tuple[int, ...]
 
-    @property
-    def names(self) -> list[tuple[int, int]]:
-        """The checkpoints by name; ``checkpoints`` has their numbers one after the other."""
-        return list(zip(self.checkpoints[::2], self.checkpoints[1::2], strict=False))
+@dataclass(frozen=True, slots=True)
+class Sent(Naming):
+    """Checkpoints that were away are in the store that keeps the run: the machine that made them may be lost now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,5 +210,5 @@ class Ended(Event):
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Began, Opened, Reported, Kept, Saved, Decided, Failed, Finished, Lost, Resumed, Noted, Ended)
+    for kind in (Began, Opened, Reported, Kept, Saved, Sent, Decided, Failed, Finished, Lost, Resumed, Noted, Ended)
 }

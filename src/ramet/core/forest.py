@@ -54,6 +54,9 @@ class Member:
     ``point`` is its latest checkpoint (its own, or the one that it began from as a clone), ``decided`` the one at its
     last decision, ``since`` the time of that decision, from which the interval counts. ``compute`` counts its rows in
     the log and never goes back at an exploit; ``worked`` counts those too that were dropped to be made again.
+
+    Where its ``point`` lies on one machine alone, ``coming`` is the first since ``safe`` that is on its way to the
+    store, and ``safe`` the one that it could go back to (None: to its very beginning).
     """
 
     number: int
@@ -61,6 +64,8 @@ class Member:
     state: str = "training"
     point: Point | None = None
     decided: Point | None = None
+    safe: Point | None = None
+    coming: Point | None = None
     since: float = 0.0
     decisions: int = 0
     compute: int = 0

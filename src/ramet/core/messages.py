@@ -38,7 +38,7 @@ class StoredCheckpoint(NamedTuple):
     """A committed checkpoint: ``data`` is a small one (``kind`` "pickle" or "files"), ``path`` leads to a large one.
 
     Of one that is `HELD`, ``path`` is its name, "segment/iteration". ``fresh``: it was committed since the run was
-    begun or taken up.
+    begun or taken up. ``away``: only the machine that made it has it, and ``path`` is its name there.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class StoredCheckpoint(NamedTuple):
     path: str | None = None
     size: int = 0
     fresh: bool = False
+    away: bool = False
 
     @classmethod
     def held(cls, name: tuple[int, int], size: int = 0) -> StoredCheckpoint:
@@ -127,6 +128,16 @@ class Saved(NamedTuple):
     """What an executor tells of checkpoints that it held in its memory: where they are stored now, by name."""
 
     checkpoints: Mapping[tuple[int, int], StoredCheckpoint]
+
+
+class Sent(NamedTuple):
+    """What an executor tells of checkpoints (segment, iteration) that were away: they are in the store by now.
+
+    ``directories`` are their names there.
+    """
+
+    names: tuple[tuple[int, int], ...]
+    directories: tuple[str, ...]
 
 
 class Gone(NamedTuple):

@@ -25,6 +25,7 @@ from ramet.core.events import (
     Reported,
     Resumed,
     Saved,
+    Sent,
 )
 from ramet.core.forest import Member, Point, Segment
 from ramet.core.retention import Checkpoint, Retention
@@ -64,6 +65,8 @@ class Population:
         self.ended: str | None = None
         self.spent = 0.0  # seconds of training so far, by the reports' clock
         self.retention = Retention()
+        self.away: set[Checkpoint] = set()
+        """The checkpoints that one machine alone has."""
         self._rewound: set[int] = set()
         self._at: float | None = None
 
@@ -106,6 +109,8 @@ class Population:
                 self._let_go(member)
             case Saved():
                 self._saved(event)
+            case Sent():
+                self._sent(event)
             case Lost():
                 self._lost(event)
             case Resumed():
@@ -151,8 +156,33 @@ class Population:
         segment.points.append(point)
         name = point.checkpoint
         self.retention.add(member.number, name, event.rank, event.size, pinned=event.pinned, held=event.held)
+        if event.away or self.away:
+            self._mind(member, point, away=event.away)
         self._move(member, point=point)
         member.kept_compute, member.stopping = member.compute, event.stopping
+
+    def _mind(self, member: Member, point: Point, *, away: bool) -> None:
+        """``member`` comes to stand on ``point``: see that there is something to go back to while that is away."""
+        if not away:
+            self.away.discard(point.checkpoint)
+            self._move(member, safe=None, coming=None)
+            return
+        self.away.add(point.checkpoint)
+        if member.coming is None:
+            if member.point is not None and member.point.checkpoint not in self.away:
+                self._move(member, safe=member.point)
+            self._move(member, coming=point)
+
+    def _sent(self, event: Sent) -> None:
+        names = set(event.names)
+        self.away -= names
+        for member in self.members:
+            if member.coming is None or member.point is None:
+                continue
+            if member.point.checkpoint not in self.away:
+                self._move(member, safe=None, coming=None)
+            elif member.coming.checkpoint in names:
+                self._move(member, safe=member.coming, coming=member.point)
 
     def _objectives(self, event: Kept, member: Member) -> tuple[float, ...]:
         """Read the further scores from the report that carried the checkpoint; no event holds them twice."""
@@ -202,6 +232,8 @@ class Population:
             return
         # The clone goes on from where its donor stood, and its interval counts from there. One that lost its
         # checkpoint has decided already for the stretch that it makes again.
+        if self.away:
+            self._inherit(member, origin)
         self._move(member, point=origin, decided=origin)
         if not stranded:
             member.since = 0.0 if origin is None else origin.time
@@ -209,6 +241,15 @@ class Population:
             member.metrics, member.stopping = {}, ()
         if left >= 0:
             self.retention.leave(left)
+
+    def _inherit(self, member: Member, origin: Point | None) -> None:
+        """``member`` begins at ``origin``: what that falls back on, it does too."""
+        if origin is None or origin.checkpoint not in self.away:
+            self._move(member, safe=None, coming=None)
+            return
+        maker = self._makers[self.segments[origin.segment].member]
+        if maker is not member:
+            self._move(member, safe=maker.safe, coming=origin)
 
     def _failed(self, event: Failed) -> None:
         member = self._makers[self.segments[event.segment].member]
@@ -232,7 +273,11 @@ class Population:
     def _lost(self, event: Lost) -> None:
         name = (event.segment, event.iteration)
         self.retention.lose(name)
+        self.away.discard(name)
         for member in self.members:
+            for what in ("safe", "coming"):
+                if (point := getattr(member, what)) is not None and point.checkpoint == name:
+                    self._move(member, **{what: None})
             if member.point is not None and member.point.checkpoint == name:
                 # One that trains is opened anew next; one that has ended shows what is left of it.
                 self._move(member, point=None if member.live else self.older(member.number))

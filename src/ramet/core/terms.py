@@ -1,9 +1,13 @@
-"""How a run's scores are read and its failures counted."""
+"""What the engine is given: a strategy, and how scores are read and failures counted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from ramet.core.forest import Member
+from ramet.core.scene import Decision, Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,17 @@ class Terms:
     fail_fast: bool = False
     replace: bool = False
     objectives: Mapping[str, str] = field(default_factory=dict)
+
+
+class Strategy(Protocol):
+    """What the engine needs of a strategy (see `ramet.strategy.base.Strategy`)."""
+
+    time_attr: str
+    interval: float
+    synch: bool
+
+    @property
+    def decides(self) -> bool: ...  # noqa: D102
+    def due(self, member: Member) -> float: ...  # noqa: D102
+    def decide(self, scene: Scene) -> Sequence[Decision]: ...  # noqa: D102
+    def replace(self, scene: Scene, member: int) -> Decision | None: ...  # noqa: D102

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ramet.core.messages import Assignment, Gone, Handover, Lease, Saved, Setup
+from ramet.core.messages import Assignment, Gone, Handover, Lease, Saved, Sent, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,10 @@ class Executor(Protocol):
     all of them, while it is polled: work in a slot that was lost is handed over as an error with the fault
     `ramet.core.messages.PLACE`. One that knows the metrics before anything runs has their names in ``reported`` once it
     has prepared. One that ``fetches`` large checkpoints itself, where the run is kept at a URL, is told of them by
-    name: the paths in assignments are then relative, and so are those of checkpoints that only the machine has which
-    made them; it tells of `Gone` when that machine is lost, and has ``forget(names)``, which deletes what is not kept.
+    name: the paths in assignments are then relative. Checkpoints that only the machine has which made them are handed
+    over as ``away``; `Sent` tells that they are in the store, and `Gone` that their machine was lost before. It has
+    ``forget(names)``, which deletes what is not kept, and ``settle(given_up)``, which waits until all are sent, and
+    returns what came of it.
     """
 
     interactive: bool
@@ -81,7 +83,7 @@ class Executor(Protocol):
     def recall(self, work: int) -> None:
         """Let ``work`` hand over at its next report, and wait. Nothing, if it waits already or is over."""
 
-    def poll(self, timeout: float) -> Sequence[Handover | Output | Saved | Gone]:
+    def poll(self, timeout: float) -> Sequence[Handover | Output | Saved | Sent | Gone]:
         """Return what came in."""
 
     def close(self) -> None:

@@ -125,6 +125,10 @@ class Shipping:
         """Another machine sends the checkpoint ``final``, which the ledger names now."""
         self.depot.expect(final)
 
+    def learn(self, finals: Collection[str]) -> None:
+        """Take in that others have sent these."""
+        self.depot.learn(finals)
+
     def give_up(self, final: str) -> None:
         """The checkpoint ``final`` is lost, and the ledger names it no more."""
         self.depot.give_up(final)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ramet.core.blocks import as_dicts
-from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed
+from ramet.core.events import Ended, Event, Failed, Kept, Noted, Opened, Reported, Resumed, Sent
 from ramet.core.messages import StoredCheckpoint
 from ramet.record import Record
 from ramet.store.bundles import BUNDLES, checked
@@ -39,7 +39,7 @@ def story(path: str | os.PathLike[str]) -> dict[str, Any]:
                     rows[key] = row
             elif isinstance(event, Resumed):
                 events = [told for told in events if told[0] != Ended.__name__]
-            elif not isinstance(event, Noted) and not (isinstance(event, Failed) and not event.final):
+            elif not isinstance(event, (Noted, Sent)) and not (isinstance(event, Failed) and not event.final):
                 events.append(_timeless(event))
         # A checkpoint that was made again after a failure was told of twice, in the same words.
         unique = {repr(event): event for event in events}

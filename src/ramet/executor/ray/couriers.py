@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ramet.core.messages import Gone
+from ramet.core.messages import Gone, Sent
 from ramet.errors import StorageError
 from ramet.executor.ray.courier import Courier
 from ramet.store.remote import Remote
@@ -55,9 +55,9 @@ class Couriers:
         options = {"num_cpus": 0, "scheduling_strategy": there, **self._environment}
         return _courier.options(**options).remote(self._roots[node], self.home, self.cache)
 
-    def look(self, alive: Collection[str]) -> list[Gone]:
-        """Hear what the couriers have sent, and return what is lost with nodes that are gone, or damaged there."""
-        gone: list[Gone] = []
+    def look(self, alive: Collection[str]) -> list[Sent | Gone]:
+        """Return what the couriers have sent, and what is lost with nodes that are gone, or damaged there."""
+        gone: list[Sent | Gone] = []
         for node in [node for node in self._actors if node not in alive]:
             gone += self._bereaved(node)
         if self._asked:
@@ -69,7 +69,7 @@ class Couriers:
                 self._asked[actor.told.remote()] = node
         return gone
 
-    def _heard(self, node: str, call: Any) -> list[Gone]:
+    def _heard(self, node: str, call: Any) -> list[Sent | Gone]:
         if node not in self._actors:
             return []
         try:
@@ -79,18 +79,20 @@ class Couriers:
             self._actors[node].send.remote(list(self._unsent[node]))
             return []
         unsent = self._unsent[node]
-        for final in told.sent:
-            unsent.pop(final, None)
+        sent = [final for final in told.sent if final in unsent]
         self._bytes[node] = told.bytes
+        heard: list[Sent | Gone] = [Sent(tuple(unsent.pop(final) for final in sent), tuple(sent))] if sent else []
         lost = {final: why for final, why in told.lost.items() if final in unsent}
-        return [Gone((unsent.pop(final),), why) for final, why in lost.items()]
+        return heard + [Gone((unsent.pop(final),), why) for final, why in lost.items()]
 
-    def _bereaved(self, node: str) -> list[Gone]:
+    def _bereaved(self, node: str) -> list[Sent | Gone]:
         """A node is gone, and its courier: what had not been sent is lost."""
         del self._actors[node]
         unsent = self._unsent.pop(node)
-        names = tuple(name for final, name in unsent.items() if not self._holds(final))
-        return [Gone(names, f"its node was lost before it was sent to {self.home}")] if names else []
+        there = {final for final in unsent if self._holds(final)}
+        gone = tuple(name for final, name in unsent.items() if final not in there)
+        sent: list[Sent | Gone] = [Sent(tuple(unsent[final] for final in there), tuple(there))] if there else []
+        return sent + ([Gone(gone, f"its node was lost before it was sent to {self.home}")] if gone else [])
 
     def _holds(self, final: str) -> bool:
         with contextlib.suppress(StorageError):
@@ -105,15 +107,17 @@ class Couriers:
             for final in names:
                 self._unsent[node].pop(final, None)
 
-    def drain(self, alive: Collection[str]) -> None:
-        """Wait until everything is sent, as long as something is being sent."""
+    def settle(self, alive: Collection[str], given_up: Callable[[], bool]) -> list[Sent | Gone]:
+        """Wait until everything is sent, as long as something is being sent; return what came of it."""
+        came: list[Sent | Gone] = []
         state, since = self._state(), time.monotonic()
-        while any(self._unsent.values()) and time.monotonic() - since < DRAIN_SECONDS:
-            self.look(alive)
+        while any(self._unsent.values()) and time.monotonic() - since < DRAIN_SECONDS and not given_up():
+            came += self.look(alive)
             if self._asked:
                 ray.wait(list(self._asked), num_returns=1, timeout=0.2)
             if self._state() != state:
                 state, since = self._state(), time.monotonic()
+        return came
 
     def _state(self) -> tuple[int, int]:
         return sum(map(len, self._unsent.values())), sum(self._bytes.values())

@@ -7,11 +7,11 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ramet import resources as capacity
-from ramet.core.messages import PLACE, Assignment, Gone, Handover, Lease, Setup
+from ramet.core.messages import PLACE, Assignment, Gone, Handover, Lease, Sent, Setup
 from ramet.errors import ConfigError, RunError, TrainableError
 from ramet.executor import pickling
 from ramet.executor.base import Output
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ramet.executor.ray.cluster import Cluster
     from ramet.executor.ray.couriers import Couriers
     from ramet.executor.ray.seat import Seat
+
+Message = Handover | Output | Sent | Gone
 
 STILLBORN = 5
 """How many actors in a row may be lost before they have loaded the training function, while there is no other, until
@@ -230,11 +232,17 @@ class RayExecutor:
         if self._couriers is not None:
             self._couriers.forget(names)
 
-    def poll(self, timeout: float) -> list[Handover | Output | Gone]:
+    def settle(self, given_up: Callable[[], bool]) -> list[Sent | Gone]:
+        """Wait until the checkpoints that nodes alone have are in the store, or that is given up; return what came."""
+        if self._couriers is None or self._cluster is None:
+            return []
+        return self._couriers.settle({node.name for node in self._cluster.up}, given_up)
+
+    def poll(self, timeout: float) -> list[Message]:
         """Wait for the first answer, then take all that are there."""
         import ray
 
-        came: list[Handover | Output | Gone] = []
+        came: list[Message] = []
         if time.monotonic() >= self._look_at:
             self._look(came)
         for seat in self._seats.values():
@@ -262,7 +270,6 @@ class RayExecutor:
         if leaving:
             ray.wait(leaving, num_returns=len(leaving), timeout=2 * CLOSING_SECONDS)
         if self._couriers is not None:
-            self._couriers.drain({node.name for node in self._cluster.up})
             self._couriers.close()
             self._couriers = None
         for seat in self._seats.values() if self._cluster.answers else ():
@@ -285,7 +292,7 @@ class RayExecutor:
 
         self._call(seat, seat.say(order(verb, work, *more)))
 
-    def _answered(self, call: ray.ObjectRef, came: list[Handover | Output | Gone]) -> None:
+    def _answered(self, call: ray.ObjectRef, came: list[Message]) -> None:
         import ray
 
         seat = self._calls.pop(call, None)
@@ -307,7 +314,7 @@ class RayExecutor:
         else:
             self._arrived(seat, answer)
 
-    def _take(self, seat: Seat, message: tuple[Any, ...], came: list[Handover | Output | Gone]) -> None:
+    def _take(self, seat: Seat, message: tuple[Any, ...], came: list[Message]) -> None:
         if message[0] == "output":
             came.append(Output(seat.number, *message[1:]))
         elif message[0] == "unusable":
@@ -332,16 +339,10 @@ class RayExecutor:
         """Have the large checkpoints of a handover, which are on its node alone, sent; return it with their names."""
         assert self._couriers is not None
         assert seat.where is not None
-        blocks, new = list(handover.blocks), dict[str, tuple[int, int]]()
-        for at, block in enumerate(blocks):
-            stored = block.stored
-            if stored is not None and stored.path is not None:
-                final = os.path.basename(stored.path)
-                new[final] = (seat.segment, block.last)
-                blocks[at] = block._replace(stored=stored._replace(path=final))
+        handover, new = seat.named(handover)
         if new:
             self._couriers.send(seat.where.node, new)
-        return handover._replace(blocks=tuple(blocks))
+        return handover
 
     def _arrived(self, seat: Seat, where: Any) -> None:
         """An actor has loaded the training function: its slot can be used."""
@@ -358,7 +359,7 @@ class RayExecutor:
 
     # ------------------------------------------------------------------ nodes come and go
 
-    def _look(self, came: list[Handover | Output | Gone]) -> None:
+    def _look(self, came: list[Message]) -> None:
         """See which nodes there are, and act on it."""
         from ramet.executor.ray.cluster import LOOK_SECONDS
 
@@ -415,7 +416,7 @@ class RayExecutor:
         self._losses[member] = self._losses.get(member, 0) + 1
         return None if self._losses[member] >= LOSSES else PLACE
 
-    def _lost(self, seat: Seat, error: Exception | None, came: list[Handover | Output | Gone]) -> None:
+    def _lost(self, seat: Seat, error: Exception | None, came: list[Message]) -> None:
         """An actor is gone: tell of its work, if it had any, and ask for another."""
         self._forget(seat)
         why = "its node was lost" if error is None else why_lost(error)

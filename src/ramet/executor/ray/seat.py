@@ -14,7 +14,7 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from ramet.core.messages import Setup
+from ramet.core.messages import Handover, Setup
 from ramet.executor.ray.actor import Place, Sign, Where
 
 GROUP = "RAMET_PLACEMENT_GROUP"
@@ -77,6 +77,17 @@ class Seat:
     def begins(self, work: int, member: int, segment: int) -> None:
         """From now on it works on this."""
         self.work, self.member, self.segment, self.listening, self.recalled = work, member, segment, True, False
+
+    def named(self, handover: Handover) -> tuple[Handover, dict[str, tuple[int, int]]]:
+        """Return a handover with its large checkpoints by name, as being away; and these, by that name."""
+        blocks, new = list(handover.blocks), dict[str, tuple[int, int]]()
+        for at, block in enumerate(blocks):
+            stored = block.stored
+            if stored is not None and stored.path is not None:
+                final = os.path.basename(stored.path)
+                new[final] = (self.segment, block.last)
+                blocks[at] = block._replace(stored=stored._replace(path=final, away=True))
+        return handover._replace(blocks=tuple(blocks)), new
 
     def gone(self) -> None:
         """Give back what it holds of the cluster; it may be lost already."""
