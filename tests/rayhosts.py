@@ -85,7 +85,7 @@ class Host:
 
 
 class Hosts:
-    """A switch, and hosts joined to it by cables, which can be cut; one of them may be a Ray cluster's head."""
+    """A switch, and hosts that are joined to it by cables, which can be cut; the first may be a Ray cluster's head."""
 
     def __init__(self) -> None:
         self._switch = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE)

@@ -119,7 +119,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     for library in ("jax", "torch", "fsspec", "ray"):
         if any(re.match(rf"(import|from) {library}\b", line) for line in lines) and not find_spec(library):
             pytest.skip(f"{page.name} needs {library}, which is not installed")
-    script = tmp_path / f"{page.stem}.py"
+    script = tmp_path / f"page_{page.stem}.py"  # ray.py would hide the package
     script.write_text("\n".join(lines), encoding="utf-8")
 
     run(script, tmp_path)

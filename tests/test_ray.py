@@ -1,5 +1,6 @@
 """Runs on a Ray cluster of several nodes: the same run as on one machine, whatever is added, killed or missing."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -518,3 +519,47 @@ def test_what_it_was_asked_for_survives_a_pickle():
     executor = ramet.RayExecutor(3, resources={"cpu": 2}, strategy="SPREAD", grows=True)
     assert repr(pickle.loads(pickle.dumps(executor))) == repr(executor)
     assert repr(executor) == "RayExecutor(slots=3, resources={'cpu': 2.0}, strategy='SPREAD', grows=True)"
+
+
+def where(config):
+    """Tell what is in the working directory."""
+    ramet.report({"score": 1.0, "there": ",".join(sorted(path.name for path in Path.cwd().glob("*.txt")))})
+
+
+def test_a_working_directory_reaches_the_workers(tmp_path, nodes, monkeypatch):
+    """What ``working_dir`` holds lies in the workers' current folder, though the controller's own is there too."""
+    sent, own = tmp_path / "sent", tmp_path / "own"
+    sent.mkdir()
+    own.mkdir()
+    (sent / "data.txt").write_text("1")
+    monkeypatch.chdir(own)
+    executor = ramet.RayExecutor(1, address=nodes.address, runtime_env={"working_dir": str(sent)})
+    results = tuner(tmp_path / "runs", executor, where, members=1).fit()
+    assert results.num_errors == 0, results.errors
+    assert results[0].metrics["there"] == "data.txt"
+
+
+def test_a_working_directory_is_refused_where_it_cannot_be_sent(tmp_path, nodes):
+    """Over a connection that the program has made Ray sends no folders: one line says where to give it instead."""
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        executor = ramet.RayExecutor(1, runtime_env={"working_dir": str(tmp_path)})
+        with pytest.raises(ConfigError, match=r"give it to ray.init\(runtime_env=…\)"):
+            tuner(tmp_path / "runs", executor, members=1).fit()
+    finally:
+        ray.shutdown()
+
+
+def test_no_more_actors_than_train_at_once_are_asked_for(tmp_path, nodes):
+    """With ``max_concurrent_trials`` the cluster's other CPUs stay free."""
+    slots = []
+
+    class Watch(ramet.Callback):
+        def on_report(self, member, iteration, metrics):
+            slots.append(len(executor.capacity()))
+
+    executor = ramet.RayExecutor(address=nodes.address)
+    run = tuner(tmp_path, executor, pace=0.05, callbacks=[Watch()])
+    run.tune = dataclasses.replace(run.tune, max_concurrent_trials=2)
+    assert run.fit().num_errors == 0
+    assert max(slots) == 2

@@ -82,7 +82,7 @@ class Loop:
     def _run_to_end(self, setup: Setup, trainable: Any, members: int, begin: Callable[[], list[Event]]) -> None:
         try:
             try:
-                self.executor.open(setup, trainable, members)
+                self.executor.open(setup, trainable, min(members, self.at_once or members))
                 self._signals.hold()
                 self.pending += begin()
                 self.display.start(self.record.folder, self.population)

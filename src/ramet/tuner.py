@@ -285,7 +285,8 @@ class Tuner:
                     executor.close()
         try:
             if wake is not None:
-                wake(self.trainable, self.space.members(self.tune.num_samples))
+                members = self.space.members(self.tune.num_samples)
+                wake(self.trainable, min(members, self.tune.max_concurrent_trials or members))
             from ramet import running
 
             return running.begin(self, executor)

@@ -73,6 +73,7 @@ class Cluster:
                         _connect(address, runtime_env, cpus)
                 else:
                     _check_same(address)
+                    _check_can_be_added(runtime_env)
                 _hush()
                 cluster = cls(ours=ours)
             except BaseException:  # such as Ctrl-C
@@ -200,6 +201,19 @@ def _check_same(address: str | None) -> None:
             f"RayExecutor(address={address!r}) is not the cluster that this program is connected to, {connected}: "
             "leave address= out, or call ray.shutdown() first"
         )
+
+
+def _check_can_be_added(runtime_env: Mapping[str, Any] | None) -> None:
+    """Refuse to send folders of this machine over a connection that was made without them: Ray cannot."""
+    for name in ("working_dir", "py_modules"):
+        given = (runtime_env or {}).get(name)
+        for path in given if isinstance(given, (list, tuple)) else [given]:
+            if isinstance(path, (str, os.PathLike)) and "://" not in str(path):
+                raise ConfigError(
+                    f"RayExecutor(runtime_env={{{name!r}: {str(path)!r}}}): this program is connected to Ray already, "
+                    "and folders can only be sent when that is done: give it to ray.init(runtime_env=…), or let "
+                    "RayExecutor connect"
+                )
 
 
 def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: float | None) -> None:

@@ -397,7 +397,8 @@ class RayExecutor:
         number = 0
         while len(self._seats) < wanted:
             if number not in self._seats:
-                seat = Seat.ask_for(number, self._bundles, asked.strategy, self._environment())
+                folder = None if "working_dir" in (asked.runtime_env or {}) else os.getcwd()
+                seat = Seat.ask_for(number, self._bundles, asked.strategy, self._environment(), folder)
                 self._seats[number] = seat
                 if self._payload is not None:
                     self._call(seat, seat.serve(*self._payload))

@@ -44,9 +44,17 @@ class Seat:
 
     @classmethod
     def ask_for(
-        cls, number: int, bundles: Sequence[Mapping[str, float]], strategy: str, runtime_env: Mapping[str, Any] | None
+        cls,
+        number: int,
+        bundles: Sequence[Mapping[str, float]],
+        strategy: str,
+        runtime_env: Mapping[str, Any] | None,
+        folder: str | None,
     ) -> Seat:
-        """Ask for an actor with the resources of the first bundle, and for the others beside it. It does not wait."""
+        """Ask for an actor with the resources of the first bundle, and for the others beside it. It does not wait.
+
+        Its working directory is to be ``folder``, where that is there.
+        """
         environment: dict[str, str] = {}
         options: dict[str, Any] = {**_options(bundles[0]), "max_restarts": 0, "max_task_retries": 0}
         if runtime_env:
@@ -58,7 +66,6 @@ class Seat:
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
                 group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
             )
-        folder = None if runtime_env and "working_dir" in runtime_env else os.getcwd()
         preload = [name for name in ("ramet.compat.ray_installed",) if name in sys.modules]
         actor = _actor.options(**options).remote(number, sys.path, folder, environment, preload)
         return cls(number, actor, group)

@@ -25,7 +25,7 @@ def why_lost(error: Exception) -> str:
     if is_memory(error):
         return LOW
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if "RuntimeEnvSetup" in type(error).__name__ or "creation task" in lines[0]:
+    if "RuntimeEnvSetup" in type(error).__name__ or any("creation task" in line for line in lines[:1]):
         return f"{HOPELESS}: {' '.join(lines[1:] or lines)[-600:]}"
     dead = "The actor is dead because "
     for line in lines:
