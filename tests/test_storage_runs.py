@@ -23,6 +23,7 @@ import runs
 
 import ramet
 from ramet import fsck
+from ramet.cli import main
 from ramet.errors import ConfigError, LockedError, RunError, StorageError
 from ramet.record import Record
 from ramet.store.holder import HOLDER, Holder
@@ -603,3 +604,9 @@ def test_homes_are_told_and_refused(tmp_path):
     (tmp_path / "storage.json").write_text("{}")
     with pytest.raises(RunError, match=r"storage\.json"):
         home(tmp_path)
+
+
+def test_the_summary_says_where_a_run_is_kept(machine, tmp_path, store, capsys):
+    """The URL stands below the folder, for whoever goes on elsewhere."""
+    assert main(["show", run(store)]) == 0
+    assert f"  store      {store}/run" in capsys.readouterr().out.replace("\n             ", "").splitlines()

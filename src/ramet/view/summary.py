@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ramet.core.population import Population
+from ramet.errors import RunError
+from ramet.store.away import HOME
 from ramet.view import stragglers
 from ramet.view.logs import ERRORS
 from ramet.view.logs import NAME as LOG
@@ -48,6 +51,12 @@ def summary(population: Population, folder: Path, elapsed: float, width: int | N
     lines.append(_entry("folder", clean(str(folder))))
     if kept:
         lines.append(_entry("", f"{', '.join(kept)}; {disk(population)}"))
+    if (folder / HOME).exists():
+        from ramet.store.snapshots import home  # here, for most runs have none
+
+        with contextlib.suppress(RunError):  # who reads the run is told of that elsewhere
+            found = home(folder)
+            lines += [] if found is None else [_entry("store", clean(found.url))]
     if how := go_on(population, folder):
         lines.append(_entry("go on", how))
     return lines if width is None else [part for line in lines for part in folded(line, width, INDENT)]

@@ -239,6 +239,8 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: f
         raise ConfigError(f"RayExecutor(address={given!r}): {error}") from error
     except Exception as error:
         told = " ".join(str(error).split())[:300]
+        if "auth" in told.lower():
+            told += "; a cluster that asks for a token is reached with RAY_AUTH_MODE=token in the environment"
         raise ConfigError(
             f"RayExecutor(address={given!r}) found no Ray cluster to work on ({type(error).__name__}: {told}): start "
             "one with `ray start --head`, or leave address= out for one of its own on this machine"
