@@ -78,8 +78,8 @@ class Nodes:
         return answer
 
 
-def actors() -> list[int]:
-    """Return the process numbers of the actors that hold slots, of all runs of this machine."""
+def actors(kind: str = "Place") -> list[int]:
+    """Return the process numbers of the actors that hold slots, or of another ``kind``, of all runs of this machine."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -87,7 +87,7 @@ def actors() -> list[int]:
                 told = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if told.startswith(b"ray::Place"):
+            if told.startswith(f"ray::{kind}".encode()):
                 found.append(int(entry.name))
     return sorted(found)
 

@@ -18,7 +18,7 @@ pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytest.importorskip("moto.server", reason="moto is not installed")
 
 from clouds import BUCKET, cloud
-from raynodes import Nodes
+from raynodes import Nodes, actors, kill_process
 
 SIZE = 300_000
 
@@ -203,18 +203,9 @@ def test_a_lost_courier_is_replaced(tmp_path, sky):
 
 
 def _kill_couriers():
-    from raynodes import kill_process
-
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                told = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if told.startswith(b"ray::Courier"):
-                found.append(int(entry.name))
-                kill_process(found[-1])
+    found = actors("Courier")
+    for number in found:
+        kill_process(number)
     return found
 
 
