@@ -11,7 +11,7 @@ import pytest
 
 import ramet
 from ramet.errors import StrategyError, TrainableError
-from ramet.executor import process
+from ramet.executor import workers
 from ramet.testing import story
 
 
@@ -83,7 +83,7 @@ def test_rng_does_not_depend_on_when_it_is_first_asked_for(tmp_path):
 @pytest.mark.parametrize("habit", ["sleeps", "prints"])
 def test_a_worker_that_does_not_leave_blocks_nobody(tmp_path, monkeypatch, habit):
     """What is large waits for a worker that unwinds slowly, or prints much at its end; the controller does not."""
-    monkeypatch.setattr(process, "UNWIND_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "UNWIND_SECONDS", 1.0)
 
     def train(config):
         try:
