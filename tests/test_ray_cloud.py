@@ -168,7 +168,11 @@ def test_what_only_a_lost_node_had_is_made_again(tmp_path, sky):
         class Watch(ramet.Callback):
             def on_report(self, member, iteration, metrics):
                 if iteration >= 7 and not kept_up.is_set() and len(nodes.names) == 2:
+                    before = actors("Courier")
                     nodes.kill(next(iter(folders)))
+                    limit = time.monotonic() + 30
+                    while actors("Courier") == before and time.monotonic() < limit:
+                        time.sleep(0.05)  # or the courier would send it all in its last moment
                     kept_up.set()
 
         sky.spoil = spoil
