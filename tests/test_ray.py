@@ -563,3 +563,16 @@ def test_no_more_actors_than_train_at_once_are_asked_for(tmp_path, nodes):
     run.tune = dataclasses.replace(run.tune, max_concurrent_trials=2)
     assert run.fit().num_errors == 0
     assert max(slots) == 2
+
+
+def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path, monkeypatch):
+    """Where Ray still remembers a cluster of this machine that has died, a run starts one of its own."""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    from ramet.executor.ray import cluster
+
+    assert cluster._left_behind()
+    (tmp_path / "ray" / "ray_current_cluster").unlink()
+    assert not cluster._left_behind()

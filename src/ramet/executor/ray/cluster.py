@@ -8,9 +8,11 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
@@ -221,7 +223,7 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: f
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if runtime_env:
         how["runtime_env"] = dict(runtime_env)
-    given = address or os.environ.get("RAY_ADDRESS")
+    given = address or os.environ.get("RAY_ADDRESS") or ("local" if _left_behind() else None)
     _check_somebody_there(given, "address=" if address else "RAY_ADDRESS=")
     try:
         if given != "local":
@@ -245,6 +247,19 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: f
             f"RayExecutor(address={given!r}) found no Ray cluster to work on ({type(error).__name__}: {told}): start "
             "one with `ray start --head`, or leave address= out for one of its own on this machine"
         ) from error
+
+
+def _left_behind() -> bool:
+    """Return whether the cluster that Ray remembers of this machine is gone: it would look for it for minutes."""
+    note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    try:
+        host, _, port = note.read_text().strip().rpartition(":")
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _check_somebody_there(address: str | None, how: str) -> None:
