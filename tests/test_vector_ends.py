@@ -253,7 +253,8 @@ def test_weights_are_mixed_as_they_are_one_by_one(tmp_path):
     whole = tuner(tmp_path / "whole", scheduler=scheduler).fit()
     turns = tuner(tmp_path / "turns", ramet.VectorExecutor(rows=4), scheduler=scheduler).fit()
     alone = tuner(tmp_path / "alone", "inline", scheduler=scheduler).fit()
-    assert happened(alone.experiment_path, "Noted") == happened(whole.experiment_path, "Noted") == []
+    notes = [*happened(alone.experiment_path, "Noted"), *happened(whole.experiment_path, "Noted")]
+    assert [note for note in notes if note.kind != "stragglers"] == []  # who was slow is the clock's business
     assert told(whole.experiment_path)["rows"] == told(alone.experiment_path)["rows"]
     assert told(whole.experiment_path) == told(turns.experiment_path)
 
