@@ -156,7 +156,7 @@ class Population:
         segment.points.append(point)
         name = point.checkpoint
         self.retention.add(member.number, name, event.rank, event.size, pinned=event.pinned, held=event.held)
-        if event.away or self.away:
+        if event.away or self.away or member.safe is not None:
             self._mind(member, point, away=event.away)
         self._move(member, point=point)
         member.kept_compute, member.stopping = member.compute, event.stopping
@@ -232,7 +232,7 @@ class Population:
             return
         # The clone goes on from where its donor stood, and its interval counts from there. One that lost its
         # checkpoint has decided already for the stretch that it makes again.
-        if self.away:
+        if self.away or member.safe is not None:
             self._inherit(member, origin)
         self._move(member, point=origin, decided=origin)
         if not stranded:
