@@ -59,24 +59,34 @@ class Cloud:
         return sum(call.up for call in calls), sum(call.down for call in calls)
 
     def chance(self, seed: int, share: float, most: int) -> None:
-        """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that chance draws.
+        """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that came least till then.
 
-        No object is hit more often than a call is made again: what is tested is that faults pass, not luck.
+        So every way comes, however the calls fall. No object is hit more often than a call is made again: what is
+        tested is that faults pass, not luck.
         """
         dice, lock, left, hits = random.Random(seed), threading.Lock(), itertools.count(), Counter[str]()
+        came = dict.fromkeys(FAULTS, 0)
 
         def spoil(method: str, path: str) -> str | None:
             with lock:
                 if dice.random() >= share or hits[path] >= 4 or next(left) >= most:
                     return None
                 hits[path] += 1
-                return dice.choice(FAULTS)
+                fitting = {fault: times for fault, times in came.items() if fault != "lost" or _makes(method, path)}
+                drawn = dice.choice([fault for fault, times in fitting.items() if times == min(fitting.values())])
+                came[drawn] += 1
+                return drawn
 
         self.spoil = spoil
 
     def spoilt(self) -> int:
         """Return how many calls were."""
         return sum(call.fault is not None for call in list(self.calls))
+
+
+def _makes(method: str, path: str) -> bool:
+    """Return whether such a call makes an object at one stroke, so that the object can be lost."""
+    return method == "PUT" and "uploadId" not in path
 
 
 class _Proxy(BaseHTTPRequestHandler):
@@ -87,7 +97,7 @@ class _Proxy(BaseHTTPRequestHandler):
 
     def do(self) -> None:
         fault = self.cloud.spoil(self.command, self.path)
-        if fault == "lost" and (self.command != "PUT" or "uploadId" in self.path):
+        if fault == "lost" and not _makes(self.command, self.path):
             fault = "500"
         size = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(size // 2 if fault == "cut" else size) if size else b""

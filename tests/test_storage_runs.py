@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,8 @@ def test_a_hundred_faults_are_not_noticed(sky, machine, tmp_path, local):
         )
         machine("second")
         assert story(ramet.ResultGrid(f"{url}/{name}").experiment_path) == local
-    assert {call.fault for call in sky.calls} >= set(clouds.FAULTS)
+    came = Counter(call.fault for call in sky.calls)
+    assert min(came[fault] for fault in clouds.FAULTS) >= 5
 
 
 def test_every_snapshot_is_whole(machine, tmp_path, store, monkeypatch):
