@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
+import os
 import random
+import re
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +29,9 @@ FAULTS = ("500", "503", "hang", "cut", "half", "unanswered", "lost")
 BUCKET = "bucket"
 
 _ERRORS = {
+    "401": b"<Error><Code>NoAuthenticationInformation</Code><Message>Who are you</Message></Error>",
     "403": b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    "404": b"<Error><Code>NoSuchBucket</Code><Message>There is no such bucket</Message></Error>",
     "500": b"<Error><Code>InternalError</Code><Message>We made a mistake.</Message></Error>",
     "503": b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
 }
@@ -50,6 +55,7 @@ class Cloud:
     endpoint: str
     calls: list[Call] = field(default_factory=list)
     spoil: Callable[[str, str], str | None] = lambda method, path: None
+    hang: float = 5.0
     over: threading.Event = field(default_factory=threading.Event)
     all_of_it: Any = None
 
@@ -58,14 +64,14 @@ class Cloud:
         calls = [call for call in list(self.calls) if part in call.path]
         return sum(call.up for call in calls), sum(call.down for call in calls)
 
-    def chance(self, seed: int, share: float, most: int) -> None:
+    def chance(self, seed: int, share: float, most: int, faults: tuple[str, ...] = FAULTS) -> None:
         """Spoil a ``share`` of all calls from now on, ``most`` in all, each in a way that came least till then.
 
         So every way comes, however the calls fall. No object is hit more often than a call is made again: what is
         tested is that faults pass, not luck.
         """
         dice, lock, left, hits = random.Random(seed), threading.Lock(), itertools.count(), Counter[str]()
-        came = dict.fromkeys(FAULTS, 0)
+        came = dict.fromkeys(faults, 0)
 
         def spoil(method: str, path: str) -> str | None:
             with lock:
@@ -101,13 +107,13 @@ class _Proxy(BaseHTTPRequestHandler):
             fault = "500"
         size = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(size // 2 if fault == "cut" else size) if size else b""
-        if fault in ("403", "500", "503"):
+        if fault in _ERRORS:
             self._answer(int(fault), _ERRORS[fault], {}, len(body), fault)
             return
         if fault in ("cut", "hang"):
             self._told(len(body), 0, fault)
             if fault == "hang":
-                self.cloud.over.wait(5)
+                self.cloud.over.wait(self.cloud.hang)
             self._hang_up()
             return
         if fault == "lost":
@@ -178,33 +184,83 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def cloud(host: str = "127.0.0.1") -> Iterator[Cloud]:
-    """Have a store, with an empty bucket, for as long as the block runs; the proxy is at the address ``host``."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
+    """Have S3, with an empty bucket, for as long as the block runs; the proxy is at the address ``host``."""
+    with serving([sys.executable, "-c", _S3]) as port, before(port, host) as made:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            connection.request("PUT", f"/{BUCKET}")
+            assert connection.getresponse().status == 200
+        yield made
+
+
+@contextlib.contextmanager
+def google(program: str) -> Iterator[Cloud]:
+    """Have Google's, empty, for as long as the block runs: fake-gcs-server, which ``program`` is."""
+    with socket.create_server(("127.0.0.1", 0)) as free:  # it takes no number that it is not told
+        port = free.getsockname()[1]
+    words = {"backend": "memory", "scheme": "http", "host": "127.0.0.1", "port": port, "log-level": "error"}
+    command = [program, *(f"-{name}={value}" for name, value in words.items())]
+    with subprocess.Popen(command) as process:
         try:
-            port = int(process.stdout.readline())
-            handler = type("Proxy", (_Proxy,), {"behind": ("127.0.0.1", port)})
-            with _Server((host, 0), handler) as proxy:
-                made = Cloud(f"http://{host}:{proxy.server_address[1]}")
-                handler.cloud = made  # type: ignore[attr-defined]
-                threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
-                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-                    connection.request("PUT", f"/{BUCKET}")
-                    assert connection.getresponse().status == 200
-                try:
-                    yield made
-                finally:
-                    made.over.set()
-                    proxy.shutdown()
+            until = time.monotonic() + 30
+            while not _answers(port):
+                assert time.monotonic() < until
+                assert process.poll() is None
+                time.sleep(0.02)
+            with before(port) as made:
+                yield made
         finally:
-            process.stdin.close()  # which it waits for
+            process.terminate()
             process.wait(30)
 
 
-_SERVER = """
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def azure(program: str, folder: str) -> Iterator[Cloud]:
+    """Have Microsoft's, empty, for as long as the block runs: Azurite, which ``program`` is, working in ``folder``."""
+    command = [program, "--blobPort", "0", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
+    environment = {**os.environ, "AZURITE_ACCOUNTS": "here:aGVyZQ=="}
+    with serving(command, env=environment, cwd=folder) as port, before(port) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(command: list[str], **more: Any) -> Iterator[int]:
+    """Have a server for as long as the block runs; yield its port, the last number on a line that it prints."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            told = (re.search(r"(\d+)$", line.strip()) for line in process.stdout)
+            yield next(int(found[1]) for found in told if found and found[1] != "0")
+        finally:
+            process.stdin.close()  # which ours waits for
+            process.kill()  # the others wait for all who were connected
+            process.wait(30)
+
+
+@contextlib.contextmanager
+def before(port: int, host: str = "127.0.0.1") -> Iterator[Cloud]:
+    """Put the proxy before the server at ``port``."""
+    handler = type("Proxy", (_Proxy,), {"behind": ("127.0.0.1", port)})
+    with _Server((host, 0), handler) as proxy:
+        made = Cloud(f"http://{host}:{proxy.server_address[1]}")
+        handler.cloud = made  # type: ignore[attr-defined]
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield made
+        finally:
+            made.over.set()
+            proxy.shutdown()
+
+
+_S3 = """
 import logging, sys
 logging.disable()
 from moto.server import ThreadedMotoServer

@@ -105,6 +105,9 @@ HEAVY = {
     "fastapi",
     "gymnasium",
     "fsspec",
+    "s3fs",
+    "gcsfs",
+    "adlfs",
 }
 AT_HOME: dict[str, tuple[str, ...]] = {
     "torch": ("ramet.integrations", "ramet.executor.vector", "ramet.schedule_code"),
@@ -122,7 +125,7 @@ AT_HOME: dict[str, tuple[str, ...]] = {
     "optax": ("ramet.analysis",),
     "rich": ("ramet.view", "ramet.cli", "ramet.demo", "ramet.bench"),
     "sklearn": ("ramet.problems",),
-    "fsspec": ("ramet.store.remote",),
+    "fsspec": ("ramet.store.packages",),
 }
 """The only rooms that may import a heavy library, and inside a function even there."""
 

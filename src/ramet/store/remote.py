@@ -25,7 +25,8 @@ from ramet.store import parts
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.journal import FULL
 from ramet.store.manifest import MANIFEST, listed, verified
-from ramet.store.retries import Retries, in_words, is_lasting, lacks_credentials
+from ramet.store.packages import opened, without_credentials
+from ramet.store.retries import Retries, in_words, is_lasting, is_missing, lacks_credentials
 from ramet.store.trees import leads_inside, place, real, remove
 from ramet.store.urls import checked
 
@@ -37,11 +38,6 @@ _EMPTY = ".ramet-folder"
 _ROUNDS = 3
 """How often what a store took and does not hold is sent again at once."""
 
-_PACKAGES = {
-    **dict.fromkeys(("s3", "s3a"), "s3fs"),
-    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
-}
 _IN_PLACE = ("file", "local")
 """Where a file that is being written can be seen."""
 
@@ -68,28 +64,8 @@ class Remote:
         self.sent = self.received = 0
         self._counting = threading.Lock()
         self._kind = self.url.partition("://")[0]
-        try:
-            from fsspec.core import url_to_fs
-
-            # One of its own, and what it lists is what is there: a cache would hide what another machine does.
-            self._fs, base = url_to_fs(self.url, skip_instance_cache=True, use_listings_cache=False)
-        except ImportError as error:
-            raise ConfigError(self._lacks_package(error)) from None
-        except Exception as error:  # of fsspec, or of the package
-            raise ConfigError(f"storage_path={self.url!r} cannot be used: {in_words(error)}") from None
+        self._fs, base = opened(self.url)
         self._base = base.rstrip("/")
-        if isinstance(getattr(type(self._fs), "retries", None), int):
-            self._fs.retries = 1  # of s3fs; one layer that makes calls again is enough
-
-    def _lacks_package(self, error: ImportError) -> str:
-        package = _PACKAGES.get(self._kind)
-        if error.name == "fsspec" or package == "s3fs":
-            return (
-                f"storage_path={self.url!r} needs fsspec and s3fs, which are not installed: pip install 'ramet[cloud]'"
-            )
-        if package is not None:
-            return f"storage_path={self.url!r} needs {package}, which is not installed: pip install {package}"
-        return f"storage_path={self.url!r} needs a package that is not installed: {in_words(error)}"
 
     def __repr__(self) -> str:
         return f"Remote({self.url!r})"
@@ -137,15 +113,12 @@ class Remote:
         def refused() -> Any:
             try:
                 return function()
-            except FileNotFoundError:
-                raise
             except Exception as error:
+                if is_missing(error):
+                    raise
                 told = in_words(error)
                 if lacks_credentials(error):
-                    raise ConfigError(
-                        f"storage_path={self.url!r}: there are no credentials for it ({told}): set them up "
-                        f"as {_PACKAGES.get(self._kind, 'its package')} takes them, as environment variables, say"
-                    ) from None
+                    raise ConfigError(without_credentials(self.url, told)) from None
                 if isinstance(error, PermissionError) or is_lasting(error):
                     raise ConfigError(
                         f"storage_path={self.url!r}: we may not {verb} it ({told}): let this user do that, or use "

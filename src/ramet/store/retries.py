@@ -78,7 +78,14 @@ def status(error: BaseException) -> int | None:
             found = next((value for name in ("status", "status_code", "code") if (value := getattr(each, name, 0))), 0)
         if type(found) is int and 400 <= found < 600:
             return found
+        if type(each) is OSError and str(each).startswith("Forbidden"):
+            return 403  # of gcsfs, which tells it in no other way
     return None
+
+
+def is_missing(error: BaseException) -> bool:
+    """Return whether something is not there, as each package says it."""
+    return isinstance(error, FileNotFoundError) or status(error) == 404
 
 
 def is_lasting(error: BaseException) -> bool:
@@ -90,8 +97,8 @@ def is_lasting(error: BaseException) -> bool:
 
 
 def lacks_credentials(error: BaseException) -> bool:
-    """Return whether a filesystem package does not know who we are."""
-    return any(type(each).__name__ in _NO_CREDENTIALS for each in chain(error))
+    """Return whether a filesystem package, or the store, does not know who we are."""
+    return any(type(each).__name__ in _NO_CREDENTIALS for each in chain(error)) or status(error) == 401
 
 
 def in_words(error: BaseException) -> str:
@@ -139,6 +146,8 @@ class Retries:
             except (FileNotFoundError, RametError):
                 raise
             except Exception as error:
+                if is_missing(error):
+                    raise FileNotFoundError(in_words(error)) from None
                 last, lasting = error, is_lasting(error)
             if lasting or number == self.tries or self.wait(self.pause(number)):
                 break
