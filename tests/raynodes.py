@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +93,28 @@ def actors(kind: str = "Place") -> list[int]:
     return sorted(found)
 
 
+def left_alone(before: dict[int, int]) -> list[int]:
+    """Return those processes of actors, of ``before``, whose node has gone while they live on, for a moment."""
+    return [number for number, parent in parents().items() if before.get(number, parent) != parent]
+
+
+def parents() -> dict[int, int]:
+    """Return the processes of all actors of this machine, and which process started each."""
+    found = {}
+    for number in actors(""):
+        with contextlib.suppress(OSError):
+            found[number] = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
 def kill_process(number: int) -> None:
     """Kill a process that may be gone already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(number, signal.SIGKILL)
+
+
+def segments(folder: Path, iteration: int) -> set[int]:
+    """Return the segments that have a large checkpoint of ``iteration`` or later below ``folder``, which is in use."""
+    folders = (name for _, names, _ in os.walk(folder) for name in names)  # it passes over what vanishes
+    found = (name.split("-") for name in folders if re.fullmatch(r"\d{6}-\d{8}-\w+", name))
+    return {int(segment) for segment, at, _ in found if int(at) >= iteration}
