@@ -613,6 +613,11 @@ def test_a_resume_can_be_repeated(capsys):
     assert called(capsys, *words)[0] == 75
     reached = ramet.open("runs/good").best().iteration
     assert reached > first > 9
+    status, out, _ = called(capsys, *words[:3], "--executor", "inline", "--json")
+    assert status == 75
+    assert strict(out)["ended"] == "the time limit of 0.2 s came"
+    assert strict(out)["best"]["iteration"] > reached
+    reached = ramet.open("runs/good").best().iteration
 
     more = ["--stop", f"training_iteration={reached + 50}", "--time-limit", "0"]
     assert called(capsys, *words, *more)[0] == 0

@@ -27,6 +27,7 @@ from ramet import fsck
 from ramet.cli import main
 from ramet.errors import ConfigError, LockedError, RunError, StorageError
 from ramet.record import Record
+from ramet.store import shipping
 from ramet.store.holder import HOLDER, Holder
 from ramet.store.remote import Remote
 from ramet.store.retries import Retries
@@ -346,8 +347,11 @@ if __name__ == "__main__":
 """
 
 
-def test_a_machine_that_is_lost_costs_no_more_than_a_period(server, sky, tmp_path):
-    """After kill -9 of everything, another machine goes on from the URL alone, and the run ends as if nothing was."""
+def test_a_machine_that_is_lost_costs_no_more_than_a_period(server, sky, tmp_path, capsys, monkeypatch):
+    """After kill -9 of everything, another machine goes on from the URL alone, and the run ends as if nothing was.
+
+    In a list of the store's runs it is under way, and broken off once it was not heard of for a while.
+    """
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     url = f"s3://bucket/{tmp_path.name}"
@@ -356,6 +360,10 @@ def test_a_machine_that_is_lost_costs_no_more_than_a_period(server, sky, tmp_pat
     def start(what, place, machine, **more):
         surroundings = {**base, "RAMET_RUNS": str(tmp_path / machine), **more}
         return subprocess.Popen([sys.executable, script, place, what], env=surroundings, start_new_session=True)
+
+    def state():
+        assert main(["ls", url, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["runs"][0]["state"]
 
     with start("begin", url, "first", KILL="1") as first:
         try:
@@ -366,8 +374,12 @@ def test_a_machine_that_is_lost_costs_no_more_than_a_period(server, sky, tmp_pat
                 assert time.monotonic() < ending
                 assert first.poll() is None
                 time.sleep(0.05)
+            assert state() == "under way"
         finally:
             os.killpg(first.pid, signal.SIGKILL)
+    with monkeypatch.context() as patch:
+        patch.setattr(shipping, "LEASE_SECONDS", 0.0)
+        assert state() == "broken off"
     told = json.loads(remote.get(HOLDER))
     assert told["process"] == first.pid
     shutil.rmtree(tmp_path / "first")
@@ -612,3 +624,42 @@ def test_the_summary_says_where_a_run_is_kept(machine, tmp_path, store, capsys):
     """The URL stands below the folder, for whoever goes on elsewhere."""
     assert main(["show", run(store)]) == 0
     assert f"  store      {store}/run" in capsys.readouterr().out.replace("\n             ", "").splitlines()
+
+
+# ---------------------------------------------------------------------- what there is
+
+
+@pytest.mark.parametrize("kind", ["memory", "file", "s3"])
+def test_the_runs_in_a_store_are_listed(kind, sky, machine, tmp_path, capsys):
+    """`ramet ls` of a URL tells what it tells of a folder, of damage too, and leaves nothing behind, here or there."""
+    url = {
+        "memory": f"memory://{tmp_path.name}",
+        "file": f"file://{tmp_path}/s",
+        "s3": f"s3://bucket/{tmp_path.name}",
+    }[kind]
+    run(url, name="one")
+    run(url, name="two", stop=3)
+    assert main(["ls", str(tmp_path / "first"), "--json"]) == 0
+    here_told = json.loads(capsys.readouterr().out)["runs"]
+    Remote(url).put("three/run.json", b"{}")
+    Remote(url).put("no-run/notes.txt", b"mine")
+    before = Remote(url).sizes("")
+    machine("second")
+    assert main(["ls", url, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["folder"] == url
+    told = {each["name"]: each for each in found["runs"]}
+    assert list(told) == ["three", "one", "two"]
+    for each in here_told:
+        there = told[each["name"]]
+        assert there.pop("path") == f"{url}/{each['name']}"
+        assert there.pop("size") > 0
+        assert there == {name: value for name, value in each.items() if name not in ("path", "size")}
+    assert told["three"]["state"] == "damaged"
+    assert "format None" in told["three"]["why"]
+    assert Remote(url).sizes("") == before
+    assert not (tmp_path / "second").exists()
+    assert main(["ls", f"{url}/two"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].split()[:2] == ["two", "ended"]

@@ -27,7 +27,8 @@ def resume(arguments: argparse.Namespace) -> int:
     It can be called again and again, as batch systems do; of a run that is over it says so, and trains nothing. The
     exit status is 1 if a member failed, 3 if there is no run, or one that never began, 75 if the time limit came.
 
-    With --json: run, path, ended, best (as ramet best tells it, or null), failed (how many members).
+    With --json: run, path, ended, best (as ramet best tells it, or null), failed (how many members); also where it is
+    ended by a signal or the time limit.
 
         $ ramet resume demo train.py:train
         $ ramet resume demo train.py:train --stop training_iteration=500 --errored resume
@@ -55,7 +56,15 @@ def resume(arguments: argparse.Namespace) -> int:
         restart_errored=arguments.errored == "restart",
         **changes,
     )
-    return _told(tuner.fit(), arguments)
+    try:
+        grid = tuner.fit()
+    except (SystemExit, KeyboardInterrupt):  # a signal, or the time limit: the status says which
+        if arguments.json:
+            from ramet.results import ResultGrid
+
+            _told(ResultGrid(arguments.run), arguments)
+        raise
+    return _told(grid, arguments)
 
 
 def resume_options(parser: argparse.ArgumentParser) -> None:

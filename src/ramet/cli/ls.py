@@ -9,28 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from ramet.cli.out import document, say, table
-from ramet.cli.words import run, runs
+from ramet.cli.words import folder_or_url, runs
 
 
 def ls(arguments: argparse.Namespace) -> int:
-    """List the runs in a folder, the newest last.
+    """List the runs in a folder, or at a URL in a store, the newest last.
 
     A run is a folder with a run.db in it. It has ended, is under way, was stopped (told to end before its members had),
     or was broken off (nobody works on it, and it never came to an end); the last two can be resumed. What is damaged is
     listed as such, and ramet check tells more of it. The value is that of the best model that a member holds; exploits
     are how often a member became another one's clone.
 
+    Of a store the newest snapshots are read, without a trace here or there.
+
     With --json: folder, and runs, a list of: name, path, state ("ended", "under way", "stopped", "broken off" or
     "damaged"), why (of damage), metric, mode, best, iteration (the furthest of a model that is there), members, failed,
     segments, exploits, begun (when), size (bytes).
 
         $ ramet ls
+        $ ramet ls s3://bucket/runs
         $ ramet ls ~/experiments --json | jq -r '.runs[] | select(.state == "stopped") | .path'
     """
     folder = arguments.folder or runs()
-    found = sorted((told(path) for path in runs_in(folder)), key=lambda run: (run["begun"] or "", run["name"]))
+    if isinstance(folder, str):
+        from ramet.cli.stores import kept
+
+        found = kept(folder, told)
+    else:
+        found, folder = [told(path) for path in runs_in(folder)], folder.absolute()
+    found.sort(key=lambda run: (run["begun"] or "", run["name"]))
     if arguments.json:
-        document({"folder": folder.absolute(), "runs": found})
+        document({"folder": folder, "runs": found})
         return 0
     if not found:
         say(f"no runs in {folder}")
@@ -42,7 +51,8 @@ def ls(arguments: argparse.Namespace) -> int:
 
 def ls_options(parser: argparse.ArgumentParser) -> None:
     """Add the folder."""
-    parser.add_argument("folder", nargs="?", type=run, metavar="FOLDER", help="where (default: the folder of runs)")
+    where = "a folder, or the URL of one in a store (default: the folder of runs)"
+    parser.add_argument("folder", nargs="?", type=folder_or_url, metavar="FOLDER", help=where)
 
 
 def runs_in(folder: Path) -> list[Path]:

@@ -68,6 +68,11 @@ def run(text: str) -> Path:
     return path
 
 
+def folder_or_url(text: str) -> Path | str:
+    """Return a folder as `run` does; a URL is left as it is."""
+    return text if "://" in text else run(text)
+
+
 def _brought(url: str) -> Path:
     from ramet.errors import RametError
     from ramet.whereabouts import folder_of

@@ -128,6 +128,19 @@ class Holder:
         return now - then
 
 
+def is_held(remote: Remote, lease_s: float) -> bool:
+    """Return whether somebody works on the run in ``remote``, going by this machine's clock: a look writes nothing.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    try:
+        renewed = plain(remote.get(HOLDER)).get("renewed")
+    except FileNotFoundError:
+        return False
+    return isinstance(renewed, (int, float)) and time.time() - renewed <= lease_s
+
+
 def _who(found: dict[str, Any]) -> str:
     host = "".join(letter if letter.isprintable() else "?" for letter in str(found.get("host", "?"))[:100])
     who, since = f"process {found.get('process', '?')!s:.20} on {host}", found.get("since")

@@ -75,7 +75,8 @@ def _try_once(filesystem: Any) -> None:
     if isinstance(getattr(kind, "retries", None), int):
         filesystem.retries = 1  # of s3fs
     if kind.__module__.partition(".")[0] == "gcsfs":
-        logging.getLogger("gcsfs").addHandler(logging.NullHandler())  # else each failure is a traceback on the screen
+        if not (log := logging.getLogger("gcsfs")).handlers:
+            log.addHandler(logging.NullHandler())  # else each failure is a traceback on the screen
         for name in _OF_GCSFS:
             if (wrapped := getattr(kind, name, None)) is not None:
                 setattr(filesystem, name, functools.partial(inspect.unwrap(wrapped), filesystem))

@@ -215,6 +215,18 @@ class Remote:
         except FileNotFoundError:
             return {}
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders in this one.
+
+        Raises:
+            StorageError: the store does not answer.
+        """
+        try:
+            found = self.retries.call(f"cannot list {self.url}", lambda: self._fs.ls(self._base, detail=True))
+        except FileNotFoundError:
+            return []
+        return sorted(told["name"].rstrip("/").rpartition("/")[2] for told in found if told["type"] == "directory")
+
     def drop(self, names: Iterable[str]) -> None:
         """Delete objects; one that is not there is passed over.
 

@@ -36,7 +36,8 @@ _WORK = ".shipping"
 _STAYS = (LOCK, HOME, _WORK, CHECKPOINTS)
 """What of a run's folder is of this machine alone, or goes its own way."""
 
-_ROUNDS = 5
+ROUNDS = 5
+"""How often a snapshot is looked for that stays for as long as it takes to read it."""
 
 
 class Home(NamedTuple):
@@ -260,7 +261,7 @@ def here(url: str, runs: Path) -> Path:
         StorageError: the store does not answer.
     """
     remote = Remote(url)
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         found = newest(remote)
         if found is None:
             raise RunError(f"{remote.url} holds no run: there is no {POINTER} in it")
