@@ -312,7 +312,8 @@ def test_what_is_missing_is_told_in_one_line(sky, monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     note("credentials", f"s3://{clouds.BUCKET}/runs", ConfigError)
     for what, text in {
-        "package": "pip install gcsfs", "protocol": "nothing", "bucket": "no such bucket", "down": "is up",
+        "package": "needs gcsfs, which is not installed: pip install gcsfs, or 'ramet[cloud]'",
+        "protocol": "nothing", "bucket": "no such bucket", "down": "is up",
         "right": "may not write", "credentials": "no credentials",
     }.items():  # fmt: skip
         assert text in told[what]

@@ -184,6 +184,7 @@ def test_a_run_is_the_run_of_a_machine(url, machine, tmp_path, local):
     """A run that is kept there tells the story of a local one, from its URL alone too."""
     path = run(url)
     assert story(path) == local
+    assert Remote(url).folders() == ["run"]
     assert Remote(f"{url}/run").names() == dict.fromkeys(named(path), True)
     shutil.rmtree(path)
     machine("second")

@@ -637,8 +637,8 @@ def test_the_runs_in_a_store_are_listed(kind, sky, machine, tmp_path, capsys):
         "file": f"file://{tmp_path}/s",
         "s3": f"s3://bucket/{tmp_path.name}",
     }[kind]
-    run(url, name="one")
-    run(url, name="two", stop=3)
+    run(url)
+    run(url, stop=3)
     assert main(["ls", str(tmp_path / "first"), "--json"]) == 0
     here_told = json.loads(capsys.readouterr().out)["runs"]
     Remote(url).put("three/run.json", b"{}")
@@ -649,7 +649,7 @@ def test_the_runs_in_a_store_are_listed(kind, sky, machine, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["folder"] == url
     told = {each["name"]: each for each in found["runs"]}
-    assert list(told) == ["three", "one", "two"]
+    assert list(told) == ["three", "run", "run_2"]
     for each in here_told:
         there = told[each["name"]]
         assert there.pop("path") == f"{url}/{each['name']}"
@@ -659,7 +659,7 @@ def test_the_runs_in_a_store_are_listed(kind, sky, machine, tmp_path, capsys):
     assert "format None" in told["three"]["why"]
     assert Remote(url).sizes("") == before
     assert not (tmp_path / "second").exists()
-    assert main(["ls", f"{url}/two"]) == 0
+    assert main(["ls", f"{url}/run_2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert lines[1].split()[:2] == ["two", "ended"]
+    assert lines[1].split()[:2] == ["run_2", "ended"]

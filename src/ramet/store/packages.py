@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from importlib.util import find_spec
 from typing import Any
 
 from ramet.errors import ConfigError
@@ -63,10 +64,10 @@ def without_credentials(url: str, told: str) -> str:
 
 
 def _lacking(url: str, error: ImportError) -> str:
-    needed = package(url)
-    if needed is not None or error.name == "fsspec":
-        both = f"fsspec and {needed}, which are" if needed else "fsspec, which is"
-        return f"storage_path={url!r} needs {both} not installed: pip install 'ramet[cloud]'"
+    lacking = [name for name in ("fsspec", package(url)) if name is not None and find_spec(name) is None]
+    if lacking:
+        which = f"{' and '.join(lacking)}, which {'are' if len(lacking) > 1 else 'is'} not installed"
+        return f"storage_path={url!r} needs {which}: pip install {' '.join(lacking)}, or 'ramet[cloud]'"
     return f"storage_path={url!r} needs a package that is not installed: {in_words(error)}"
 
 
