@@ -576,3 +576,16 @@ def test_a_cluster_that_is_gone_is_not_waited_for(tmp_path, monkeypatch):
     assert cluster._left_behind()
     (tmp_path / "ray" / "ray_current_cluster").unlink()
     assert not cluster._left_behind()
+
+
+def test_a_cluster_that_asks_for_a_token_says_how_to_give_it(tmp_path, monkeypatch):
+    """Who comes without a token to a cluster that wants one is told of it, which Ray itself does in its log alone."""
+    (tmp_path / "token").write_text("0123456789abcdef" * 4)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with Nodes() as asking:
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+        with pytest.raises(ConfigError, match="RAY_AUTH_MODE=token in the environment"):
+            tuner(tmp_path / "runs", ramet.RayExecutor(address=asking.address)).fit()
+    assert not (tmp_path / "runs").exists()

@@ -241,7 +241,8 @@ def _connect(address: str | None, runtime_env: Mapping[str, Any] | None, cpus: f
         raise ConfigError(f"RayExecutor(address={given!r}): {error}") from error
     except Exception as error:
         told = " ".join(str(error).split())[:300]
-        if "auth" in told.lower():
+        silent = isinstance(error, ConnectionError) and given != "local" and "RAY_AUTH_MODE" not in os.environ
+        if silent or "auth" in told.lower():  # Ray itself tells of a token in its log only
             told += "; a cluster that asks for a token is reached with RAY_AUTH_MODE=token in the environment"
         raise ConfigError(
             f"RayExecutor(address={given!r}) found no Ray cluster to work on ({type(error).__name__}: {told}): start "
