@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ import ramet
 from ramet.core.events import Lost
 from ramet.errors import TrainableError
 from ramet.record import Record
+from ramet.store.remote import Remote
 from ramet.testing import story
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytest.importorskip("moto.server", reason="moto is not installed")
 
-from clouds import BUCKET, cloud
+from clouds import BUCKET, FAULTS, cloud
 from raynodes import Nodes, actors, kill_process, left_alone, parents, segments
 
 SIZE = 300_000
@@ -109,6 +111,25 @@ def test_nodes_that_share_nothing_come_to_the_same_end_as_one_thread(tmp_path, s
     assert left == []  # all of it is in the store
     assert not list(Path(results.experiment_path).rglob("weights"))  # nor did anything come here
     assert story(results.experiment_path) == story(inline.experiment_path)  # which brings them
+
+
+def test_faults_of_the_store_are_not_noticed_on_nodes_either(tmp_path, sky):
+    """With calls of controller, slots and couriers spoilt in all ways the end is the same, and the store has it all."""
+    inline = tuner(tmp_path / "inline", "inline").fit()
+    with Nodes() as nodes:
+        apart(nodes, tmp_path, 2)
+        sky.hang = 0.2
+        sky.chance(seed=2, share=0.25, most=100)
+        results = tuner(f"s3://{BUCKET}/faulty", ramet.RayExecutor(address=nodes.address)).fit()
+    sky.spoil = lambda method, path: None
+    came = Counter(call.fault for call in sky.calls)
+    assert min(came[fault] for fault in FAULTS) >= 2, came
+    assert results.num_errors == 0, results.errors
+    assert story(results.experiment_path) == story(inline.experiment_path)
+    record = Record.open(results.experiment_path)
+    kept = {os.path.basename(row.path) for row in record.ledger.checkpoints() if row.path is not None}
+    record.close()
+    assert Remote(f"s3://{BUCKET}/faulty/run").names() == dict.fromkeys(kept, True)
 
 
 def test_the_run_can_be_taken_up_from_the_url_alone(tmp_path, sky, monkeypatch):

