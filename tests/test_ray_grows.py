@@ -28,7 +28,7 @@ LIMIT = 60
 def growing(request):
     """A head without CPUs and an autoscaler that may add two nodes of two, which leave once they are idle."""
     if not request.config.getoption("--long"):
-        # In a process that had been in many clusters before, Ray once took back all actors that waited for a node, as if
+        # In a process that had been in many clusters, Ray once took back all actors that waited for a node, as if
         # nobody held them, again and again; in one of its own it never has. Nobody knows why yet.
         pytest.skip("half a minute, and in a process of its own: --long")
     with socket.create_server(("127.0.0.1", 0)) as free:
