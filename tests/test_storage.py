@@ -608,3 +608,34 @@ def test_a_depot_that_closes_tells_what_it_did_not_send(sky, depots, tmp_path):
     sky.spoil = lambda method, path: None
     assert not here.remote.holds(final)
     verified(tmp_path / "here" / final)
+
+
+class _AnswerError(Exception):
+    """What a package raises that has no error of its own for what is not there."""
+
+    status_code = 404
+
+
+def test_only_the_answer_itself_says_that_something_is_missing():
+    """A 404 is a missing object; a connection that is lost after a 404 is a store that does not answer."""
+
+    def missing():
+        raise _AnswerError("no such object")
+
+    def lost():
+        try:
+            missing()
+        except _AnswerError:
+            raise TimeoutError("nobody answers") from None
+
+    def lost_meanwhile():
+        try:
+            missing()
+        finally:
+            raise TimeoutError("nobody answers")
+
+    with pytest.raises(FileNotFoundError):
+        quick(2).call("cannot read", missing)
+    for call in (lost, lost_meanwhile):
+        with pytest.raises(StorageError, match="nobody answers"):
+            quick(2).call("cannot read", call)

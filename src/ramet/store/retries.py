@@ -69,23 +69,30 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def status(error: BaseException) -> int | None:
-    """Return the status of HTTP that an error tells of, if it does."""
-    for each in chain(error):
-        told = getattr(each, "response", None)
-        if isinstance(told, dict):
-            found = (told.get("ResponseMetadata") or {}).get("HTTPStatusCode")
-        else:
-            found = next((value for name in ("status", "status_code", "code") if (value := getattr(each, name, 0))), 0)
-        if type(found) is int and 400 <= found < 600:
-            return found
-        if type(each) is OSError and str(each).startswith("Forbidden"):
-            return 403  # of gcsfs, which tells it in no other way
+    """Return the status of HTTP that an error tells of, or what it was made of, if one does."""
+    return next((found for each in chain(error) if (found := _status(each)) is not None), None)
+
+
+def _status(error: BaseException) -> int | None:
+    told = getattr(error, "response", None)
+    if isinstance(told, dict):
+        found = (told.get("ResponseMetadata") or {}).get("HTTPStatusCode")
+    else:
+        found = next((value for name in ("status", "status_code", "code") if (value := getattr(error, name, 0))), 0)
+    if type(found) is int and 400 <= found < 600:
+        return found
+    if type(error) is OSError and str(error).startswith("Forbidden"):
+        return 403  # of gcsfs, which tells it in no other way
     return None
 
 
 def is_missing(error: BaseException) -> bool:
-    """Return whether something is not there, as each package says it."""
-    return isinstance(error, FileNotFoundError) or status(error) == 404
+    """Return whether something is not there, as each package says it.
+
+    What an error was made of does not count: who lost the connection after he was told that a name is no object, and
+    asked whether it is a folder, knows nothing of what is there.
+    """
+    return isinstance(error, FileNotFoundError) or _status(error) == 404
 
 
 def is_lasting(error: BaseException) -> bool:
